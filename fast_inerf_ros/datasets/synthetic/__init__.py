@@ -1,0 +1,1 @@
+"""A synthetic tabletop: layouts, procedural textures, ray casting, sensor model, writers."""

@@ -1,0 +1,1 @@
+"""Rigid transforms, cameras and the conventions of every file and message format."""

@@ -1,0 +1,1 @@
+"""Files of this package: scene descriptions and checkpoints."""

@@ -1,0 +1,1 @@
+"""Rays, space contraction, and the kernels that march, interpolate and composite."""

@@ -1,0 +1,137 @@
+"""Typed configuration: one frozen dataclass = one YAML section = one set of ROS parameters.
+
+A field made by `option` is the only place of a name, type, default, unit, bounds and meaning:
+
+    @dataclass(frozen=True)
+    class TrackerConfig:
+        learning_rate: float = option(0.01, doc="Step of the solver.", minimum=0.0, dynamic=True)
+        tf: TfConfig = section(TfConfig)
+
+A nested dataclass becomes a nested mapping in YAML and a dotted name (`tf.mode`) elsewhere.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any, TypeVar
+
+from fast_inerf_ros.config_text import describe, dump
+from fast_inerf_ros.errors import InputError
+from fast_inerf_ros.option import Option, option, options, section, unknown_name, values_of
+from fast_inerf_ros.params_file import values_for
+from fast_inerf_ros.value_rule import Value
+from fast_inerf_ros.yaml_text import Located, parse_yaml, read_yaml
+
+__all__ = [
+    "Option",
+    "build",
+    "check",
+    "describe",
+    "dump",
+    "file_values",
+    "load",
+    "option",
+    "options",
+    "parse",
+    "replace",
+    "section",
+    "values_of",
+]
+
+Config = TypeVar("Config")
+
+
+def build(config_class: type[Config], values: Mapping[str, object]) -> Config:
+    """Build a configuration from values by dotted name; the rest are defaults.
+
+    Raises InputError for unknown names, missing required options and values that break a rule.
+    """
+    known = {item.name: item for item in options(config_class)}
+    for name in values:
+        if name not in known:
+            raise unknown_name(name, known)
+    checked: dict[str, Value] = {}
+    for item in known.values():
+        if item.required and item.name not in values:
+            raise InputError(f"{item.name}: a value is required: {item.rule.expected()}")
+        checked[item.name] = item.checked(values.get(item.name, item.default))
+    return _assembled(config_class, checked, "")
+
+
+def replace(config: Config, name: str, value: object) -> Config:
+    """Return a copy with one option changed, `name` dotted; InputError as from `build`."""
+    return build(type(config), {**values_of(config), name: value})
+
+
+def check(config: Config) -> Config:
+    """Return a configuration that was built by hand with every value checked."""
+    return build(type(config), values_of(config))
+
+
+def load(
+    config_class: type[Config], path: str | PathLike[str], node_name: str | None = None
+) -> Config:
+    """Load a configuration from a YAML file, in the shape of ROS 2 or as a plain mapping.
+
+    node_name: whose section is read where the file has sections; see params_file.values_for.
+
+    Raises InputError that names file, line, key, what was expected and what was got.
+    """
+    return build(config_class, _file_values(config_class, read_yaml(path), node_name))
+
+
+def parse(
+    config_class: type[Config],
+    text: str,
+    node_name: str | None = None,
+    source: str = "<text>",
+) -> Config:
+    """Load a configuration from YAML text; as `load`."""
+    document = parse_yaml(text, source)
+    return build(config_class, _file_values(config_class, document, node_name))
+
+
+def file_values(
+    config_class: type, path: str | PathLike[str], node_name: str | None = None
+) -> dict[str, Value]:
+    """Read the checked values of a YAML file by dotted name, without the defaults."""
+    return _file_values(config_class, read_yaml(path), node_name)
+
+
+def _file_values(config_class: type, document: Located, node_name: str | None) -> dict[str, Value]:
+    known = {item.name: item for item in options(config_class)}
+    checked: dict[str, Value] = {}
+    for name, value in values_for(document, node_name).items():
+        try:
+            checked[name] = _file_value(known, name, value)
+        except InputError as error:
+            raise value.error(str(error)) from None
+    return checked
+
+
+def _file_value(known: Mapping[str, Option], name: str, value: Located) -> Value:
+    if name in known:
+        return known[name].checked(value.plain())
+    parent = name.rpartition(".")[0]
+    if parent in known:
+        raise InputError(f"{parent}: expected {known[parent].rule.expected()}, got a mapping")
+    inside = [other for other in known if other.startswith(f"{name}.")]
+    if inside:
+        raise InputError(f"{name}: expected a mapping of {', '.join(inside)}")
+    raise unknown_name(name, known)
+
+
+def _assembled(config_class: type[Config], values: Mapping[str, Value], prefix: str) -> Config:
+    arguments: dict[str, Any] = {}
+    annotations = typing.get_type_hints(config_class)
+    for field in dataclasses.fields(typing.cast(Any, config_class)):
+        name = prefix + field.name
+        if dataclasses.is_dataclass(annotations[field.name]):
+            nested = typing.cast(type, annotations[field.name])
+            arguments[field.name] = _assembled(nested, values, f"{name}.")
+        else:
+            arguments[field.name] = values[name]
+    return config_class(**arguments)

@@ -1,0 +1,62 @@
+"""Metrics: errors of poses, of object poses and of images, and how often they are small."""
+
+from fast_inerf_ros.evaluation.images import psnr, ssim
+from fast_inerf_ros.evaluation.objects import (
+    ContinuousSymmetry,
+    add,
+    add_s,
+    mspd,
+    mssd,
+    symmetric_add,
+    symmetric_pose_errors,
+    symmetry_transforms,
+)
+from fast_inerf_ros.evaluation.poses import (
+    PoseErrors,
+    pose_errors,
+    rotation_error,
+    rotation_error_deg,
+    translation_error,
+)
+from fast_inerf_ros.evaluation.recall import (
+    POSECNN_MAXIMUM,
+    Percentile,
+    Recall,
+    Summary,
+    area_under_recall,
+    area_under_recall_voc,
+    joint_recall,
+    recall_at,
+    recall_curve,
+    summarise,
+    wilson_interval,
+)
+
+__all__ = [
+    "POSECNN_MAXIMUM",
+    "ContinuousSymmetry",
+    "Percentile",
+    "PoseErrors",
+    "Recall",
+    "Summary",
+    "add",
+    "add_s",
+    "area_under_recall",
+    "area_under_recall_voc",
+    "joint_recall",
+    "mspd",
+    "mssd",
+    "pose_errors",
+    "psnr",
+    "recall_at",
+    "recall_curve",
+    "rotation_error",
+    "rotation_error_deg",
+    "ssim",
+    "summarise",
+    "symmetric_add",
+    "symmetric_pose_errors",
+    "symmetry_transforms",
+    "translation_error",
+    "wilson_interval",
+]

@@ -1,0 +1,271 @@
+"""Errors of an object's pose measured on its surface: ADD, ADD-S and their symmetric kin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
+
+from fast_inerf_ros.errors import InputError
+from fast_inerf_ros.evaluation.poses import (
+    PoseErrors,
+    check_broadcast,
+    geodesic_angle,
+    validated_arrays,
+)
+from fast_inerf_ros.geometry.camera import Camera
+from fast_inerf_ros.geometry.se3 import SE3, SO3
+
+Floats = NDArray[np.float64]
+
+BOP_SYMMETRY_STEP = 0.01  # as a fraction of the object's diameter
+
+
+@dataclass(frozen=True)
+class ContinuousSymmetry:
+    """A surface of revolution: any turn about ``axis`` through ``offset`` (metres) maps it."""
+
+    axis: tuple[float, float, float]
+    offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+
+def symmetry_transforms(
+    discrete: Iterable[ArrayLike] = (),
+    continuous: Iterable[ContinuousSymmetry] = (),
+    step: float = BOP_SYMMETRY_STEP,
+) -> SE3:
+    """All transforms of an object onto itself, identity first: SE3 of batch shape (s,).
+
+    Discretised as BOP does (Hodan et al., "BOP challenge 2020", 2020): a continuous symmetry
+    becomes ``ceil(pi / step)`` turns, so that no point at half a diameter from the axis travels
+    more than ``step`` diameters between two of them; each is combined with each discrete one.
+    The angle to the nearest turn is up to ``step`` radians: for a rotation error below a degree
+    choose a smaller step.
+
+    Args:
+        discrete: ``T_object_object`` as 4x4 or 16 numbers (row-major), metres, without identity
+            (BOP's ``symmetries_discrete`` divided by 1000 in its translation).
+        continuous: axes of revolution.
+        step: largest displacement between two turns, in object diameters.
+
+    Raises:
+        InputError: matrices that are not rigid, an axis of no length, or a step outside (0, 1].
+    """
+    if not 0.0 < step <= 1.0:
+        raise InputError(f"expected a symmetry step in (0, 1] diameters, got {step}; BOP: 0.01")
+    finite = [SE3.identity(), *(_rigid(matrix) for matrix in discrete)]
+    turns = [
+        turn for symmetry in continuous for turn in _turns(symmetry, int(np.ceil(np.pi / step)))
+    ]
+    return SE3.stack([turn @ still for still in finite for turn in [SE3.identity(), *turns]])
+
+
+def add(estimate: SE3, truth: SE3, points_object: ArrayLike) -> Floats:
+    """Average distance of model points under two poses (ADD), metres, shape (...).
+
+    ``mean_x |T_estimate x - T_truth x|`` (Hinterstoisser et al., "Model based training,
+    detection and pose estimation of texture-less 3D objects", 2012, equation 3).
+
+    Args:
+        estimate: ``T_camera_object``, any batch shape; NaN stands for a missing answer.
+        truth: ``T_camera_object``, finite, of a batch shape that broadcasts.
+        points_object: (n, 3) points of the model, metres, object frame.
+
+    Raises:
+        InputError: points of another shape or not finite, or poses as ``rotation_error``.
+    """
+    points = _checked_points(points_object)
+    shape, pairs = _pairs(estimate, truth)
+    errors = [np.linalg.norm(_displacements(a, b, points), axis=-1).mean() for a, b in pairs]
+    return np.reshape(errors, shape)
+
+
+def add_s(estimate: SE3, truth: SE3, points_object: ArrayLike) -> Floats:
+    """Average distance to the closest model point (ADD-S, ADI), metres, shape (...).
+
+    ``mean_x1 min_x2 |T_truth x1 - T_estimate x2|`` (Hinterstoisser et al. 2012, equation 4;
+    PoseCNN, equation 8). Distances do not change under ``T_estimate^-1``, so one KD-tree of the
+    model serves every pose.
+
+    Args:
+        estimate: ``T_camera_object``, any batch shape; NaN stands for a missing answer.
+        truth: ``T_camera_object``, finite, of a batch shape that broadcasts.
+        points_object: (n, 3) points of the model, metres, object frame.
+
+    Raises:
+        InputError: as ``add``.
+    """
+    points = _checked_points(points_object)
+    tree = cKDTree(points)
+    shape, pairs = _pairs(estimate, truth)
+    return np.reshape([_closest_point_error(tree, a, b, points) for a, b in pairs], shape)
+
+
+def mssd(estimate: SE3, truth: SE3, points_object: ArrayLike, symmetries: SE3) -> Floats:
+    """Maximum symmetry-aware surface distance, metres, shape (...).
+
+    ``min_S max_x |T_estimate x - T_truth S x|`` (Hodan et al., "BOP challenge 2020", 2020,
+    equation 2).
+
+    Args:
+        estimate: ``T_camera_object``, any batch shape; NaN stands for a missing answer.
+        truth: ``T_camera_object``, finite, of a batch shape that broadcasts.
+        points_object: (n, 3) points of the model, metres, object frame.
+        symmetries: of batch shape (s,), as ``symmetry_transforms`` gives them.
+
+    Raises:
+        InputError: as ``add``.
+    """
+    points = _checked_points(points_object)
+    shape, pairs = _pairs(estimate, truth)
+    errors = [
+        np.linalg.norm(_displacements(a, _combined(b, symmetries), points), axis=-1)
+        .max(axis=-1)
+        .min()
+        for a, b in pairs
+    ]
+    return np.reshape(errors, shape)
+
+
+def symmetric_add(estimate: SE3, truth: SE3, points_object: ArrayLike, symmetries: SE3) -> Floats:
+    """ADD to the nearest symmetric equivalent of the truth, metres, shape (...).
+
+    ``min_S mean_x |T_estimate x - T_truth S x|``: unlike ADD-S it matches each point with its
+    own image, so it also sees errors that keep the shape but move its texture.
+
+    Args and errors as ``mssd``.
+    """
+    points = _checked_points(points_object)
+    shape, pairs = _pairs(estimate, truth)
+    errors = [
+        np.linalg.norm(_displacements(a, _combined(b, symmetries), points), axis=-1)
+        .mean(axis=-1)
+        .min()
+        for a, b in pairs
+    ]
+    return np.reshape(errors, shape)
+
+
+def mspd(
+    estimate: SE3, truth: SE3, points_object: ArrayLike, symmetries: SE3, camera: Camera
+) -> Floats:
+    """Maximum symmetry-aware projection distance, pixels, shape (...).
+
+    ``min_S max_x |project(T_estimate x) - project(T_truth S x)|`` (Hodan et al. 2020,
+    equation 3). A point that the camera cannot project makes the error infinite.
+
+    Args and errors as ``mssd``; ``camera`` took the image.
+    """
+    points = _checked_points(points_object)
+    shape, pairs = _pairs(estimate, truth)
+    errors = []
+    for a, b in pairs:
+        if not np.isfinite(a[1]).all():
+            errors.append(np.nan)
+            continue
+        seen = camera.project(_moved(a, points))
+        expected = camera.project(_moved(_combined(b, symmetries), points))
+        distance = np.linalg.norm(np.asarray(seen) - np.asarray(expected), axis=-1)
+        errors.append(np.where(np.isnan(distance), np.inf, distance).max(axis=-1).min())
+    return np.reshape(errors, shape)
+
+
+def symmetric_pose_errors(estimate: SE3, truth: SE3, symmetries: SE3) -> PoseErrors:
+    """Rotation and translation errors to the symmetric equivalent of the nearest rotation.
+
+    Both are measured against the same ``T_truth S``, the one of the smallest angle (the nearest
+    origin among equal angles), so that a joint threshold judges one pose.
+
+    Args:
+        estimate: ``T_camera_object``, any batch shape; NaN stands for a missing answer.
+        truth: ``T_camera_object``, finite, of a batch shape that broadcasts.
+        symmetries: of batch shape (s,).
+
+    Raises:
+        InputError: poses as ``rotation_error``.
+    """
+    shape, pairs = _pairs(estimate, truth)
+    errors = [_nearest_equivalent(a, _combined(b, symmetries)) for a, b in pairs]
+    table = np.reshape(errors, (*shape, 2))
+    return PoseErrors(table[..., 0], table[..., 1])
+
+
+Pose = tuple[Floats, Floats]  # rotation (..., 3, 3) and translation (..., 3)
+
+
+def _nearest_equivalent(estimate: Pose, equivalents: Pose) -> tuple[float, float]:
+    angle = geodesic_angle(np.swapaxes(equivalents[0], -1, -2) @ estimate[0])
+    distance = np.linalg.norm(equivalents[1] - estimate[1], axis=-1)
+    best = np.lexsort((distance, np.round(angle, 12)))[0]
+    return float(angle[best]), float(distance[best])
+
+
+def _closest_point_error(tree: cKDTree, estimate: Pose, truth: Pose, points: Floats) -> float:
+    if not np.isfinite(estimate[1]).all():
+        return float("nan")
+    in_camera = _moved(truth, points)
+    distance, _ = tree.query((in_camera - estimate[1]) @ estimate[0])
+    return float(distance.mean())
+
+
+def _moved(pose: Pose, points: Floats) -> Floats:
+    """(..., n, 3) points in the target frame."""
+    rotation, translation = pose
+    return points @ np.swapaxes(rotation, -1, -2) + translation[..., None, :]
+
+
+def _displacements(estimate: Pose, truth: Pose, points: Floats) -> Floats:
+    """``T_estimate x - T_truth x``, (..., n, 3)."""
+    return _moved((estimate[0] - truth[0], estimate[1] - truth[1]), points)
+
+
+def _combined(truth: Pose, symmetries: SE3) -> Pose:
+    """``T_truth S`` for every symmetry, batch shape (s,)."""
+    rotation = np.asarray(symmetries.rotation.matrix, dtype=np.float64).reshape(-1, 3, 3)
+    translation = np.asarray(symmetries.translation, dtype=np.float64).reshape(-1, 3)
+    return truth[0] @ rotation, translation @ truth[0].T + truth[1]
+
+
+def _pairs(estimate: SE3, truth: SE3) -> tuple[tuple[int, ...], Iterator[tuple[Pose, Pose]]]:
+    """Batch shape, and each estimate with its truth. Memory stays that of one pose."""
+    rotation_a, translation_a = validated_arrays(estimate, "estimate", may_be_missing=True)
+    rotation_b, translation_b = validated_arrays(truth, "truth", may_be_missing=False)
+    check_broadcast(rotation_a.shape[:-2], rotation_b.shape[:-2])
+    shape = np.broadcast_shapes(rotation_a.shape[:-2], rotation_b.shape[:-2])
+    flat = [
+        np.broadcast_to(array, shape + array.shape[-n:]).reshape(-1, *array.shape[-n:])
+        for array, n in ((rotation_a, 2), (translation_a, 1), (rotation_b, 2), (translation_b, 1))
+    ]
+    return shape, (((a, b), (c, d)) for a, b, c, d in zip(*flat, strict=True))
+
+
+def _turns(symmetry: ContinuousSymmetry, n_turns: int) -> list[SE3]:
+    axis, offset = np.asarray(symmetry.axis, float), np.asarray(symmetry.offset, float)
+    length = float(np.linalg.norm(axis))
+    if axis.shape != (3,) or offset.shape != (3,) or not (np.isfinite(length) and length > 0.0):
+        raise InputError(
+            f"expected a symmetry axis and offset of 3 numbers, the axis not zero, got {symmetry}"
+        )
+    angles = 2.0 * np.pi * np.arange(1, n_turns) / n_turns
+    rotations = SO3.exp(angles[:, None] * axis / length)
+    translations = offset - np.asarray(rotations.matrix) @ offset
+    return [SE3(rotations[i], translations[i]) for i in range(n_turns - 1)]
+
+
+def _rigid(matrix: ArrayLike) -> SE3:
+    array = np.asarray(matrix, dtype=np.float64)
+    if array.size != 16:
+        raise InputError(f"expected a symmetry of 4x4 or 16 numbers, got shape {array.shape}")
+    return SE3.from_matrix(array.reshape(4, 4))
+
+
+def _checked_points(points_object: ArrayLike) -> Floats:
+    points = np.asarray(points_object, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1] != 3 or len(points) == 0:
+        raise InputError(f"expected model points of shape (n, 3), n > 0, got {points.shape}")
+    if not np.isfinite(points).all():
+        raise InputError("expected finite model points, got NaN or infinity; clean the mesh")
+    return points

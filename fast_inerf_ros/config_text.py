@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import math
 import textwrap
 from collections.abc import Iterator
 
 from fast_inerf_ros.option import Option, options, values_of
 from fast_inerf_ros.params_file import SECTION_KEY
-from fast_inerf_ros.value_rule import Value
+from fast_inerf_ros.yaml_text import yaml_value
 
 LINE_WIDTH = 98
 
@@ -38,28 +36,6 @@ def describe(config_class: type) -> str:
     rows = ["| Name | Type | Default | Unit | Range | Dynamic | Meaning |", "|" + "---|" * 7]
     rows += ["| " + " | ".join(_cells(item)) + " |" for item in options(config_class)]
     return "\n".join(rows) + "\n"
-
-
-def yaml_value(value: Value) -> str:
-    """Write a value so that it reads back equal and of the same type."""
-    if isinstance(value, (tuple, list)):
-        return "[" + ", ".join(yaml_value(element) for element in value) + "]"
-    if value is None:
-        return '""'
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return _yaml_float(value)
-    return json.dumps(value) if isinstance(value, str) else str(value)
-
-
-def _yaml_float(value: float) -> str:
-    if math.isnan(value):
-        return ".nan"
-    if math.isinf(value):
-        return ".inf" if value > 0 else "-.inf"
-    text = repr(value)
-    return text if "." in text else text.replace("e", ".0e")
 
 
 def _shared(first: list[str], second: list[str]) -> int:

@@ -79,10 +79,10 @@ class ValueRule:
     def bounds(self) -> str:
         """Describe the bounds, such as "in [0, 1]" or ">= 0"; empty where there are none."""
         if self.minimum is not None and self.maximum is not None:
-            return f"in [{self.minimum:g}, {self.maximum:g}]"
+            return f"in [{_short(self.minimum)}, {_short(self.maximum)}]"
         if self.minimum is not None:
-            return f">= {self.minimum:g}"
-        return f"<= {self.maximum:g}" if self.maximum is not None else ""
+            return f">= {_short(self.minimum)}"
+        return f"<= {_short(self.maximum)}" if self.maximum is not None else ""
 
     def _checked_scalar(self, value: object) -> Scalar:
         scalar = self._converted(value)
@@ -151,6 +151,10 @@ def _without_container(annotation: Any) -> tuple[type | None, int | None, Any]:
     if len(set(elements)) != 1:
         raise TypeError(f"no option can have the type {annotation}: elements differ in type")
     return tuple, len(elements), elements[0]
+
+
+def _short(number: float) -> str:
+    return str(number) if isinstance(number, int) else f"{number:.12g}"
 
 
 def _is_plain_word(value: object) -> bool:

@@ -7,6 +7,7 @@ Plain scalars are resolved here by the rules of ROS, so that one file means the 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,6 +49,17 @@ class Located:
         if isinstance(self.content, dict):
             return {key: value.plain() for key, value in self.content.items()}
         return self.content
+
+    def at(self, path: str) -> Located:
+        """Return the value at a path such as "objects[2].mesh"."""
+        place = self
+        for key, index in re.findall(r"([^.\[\]]+)|\[([0-9]+)\]", path):
+            content = place.content
+            if isinstance(content, dict):
+                place = content[key]
+            elif isinstance(content, list):
+                place = content[int(index)]
+        return place
 
     def error(self, message: str) -> InputError:
         """Return the error `message` at this place, as "file:line: message"."""
@@ -103,6 +115,38 @@ def resolve_scalar(text: str) -> bool | int | float | str | None:
         return float(text)
     special = _NON_FINITE.match(text)
     return float(special[1] + special[2]) if special else text
+
+
+def yaml_value(value: object) -> str:
+    """Write a scalar or a list of them so that it reads back equal and of the same type.
+
+    None becomes the empty string, which is how ROS 2 parameter files can say it.
+    """
+    if isinstance(value, (tuple, list)):
+        return "[" + ", ".join(yaml_value(element) for element in value) + "]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    return _float(value) if isinstance(value, float) else _quoted(str(value or ""))
+
+
+def _float(value: float) -> str:
+    if math.isnan(value):
+        return ".nan"
+    if math.isinf(value):
+        return ".inf" if value > 0 else "-.inf"
+    text = repr(value)
+    return text if "." in text else text.replace("e", ".0e")
+
+
+def _quoted(text: str) -> str:
+    escapes = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t"}
+    return '"' + "".join(escapes.get(letter) or _escaped(letter) for letter in text) + '"'
+
+
+def _escaped(letter: str) -> str:
+    return letter if letter.isprintable() else f"\\U{ord(letter):08x}"
 
 
 def _located(node: yaml.Node, source: str, line: int) -> Located:

@@ -2,14 +2,13 @@
 
 from fast_inerf_ros.evaluation.images import psnr, ssim
 from fast_inerf_ros.evaluation.objects import (
-    ContinuousSymmetry,
+    BOP_SYMMETRY_STEP_RAD,
     add,
     add_s,
     mspd,
     mssd,
     symmetric_add,
     symmetric_pose_errors,
-    symmetry_transforms,
 )
 from fast_inerf_ros.evaluation.poses import (
     PoseErrors,
@@ -33,8 +32,8 @@ from fast_inerf_ros.evaluation.recall import (
 )
 
 __all__ = [
+    "BOP_SYMMETRY_STEP_RAD",
     "POSECNN_MAXIMUM",
-    "ContinuousSymmetry",
     "Percentile",
     "PoseErrors",
     "Recall",
@@ -56,7 +55,6 @@ __all__ = [
     "summarise",
     "symmetric_add",
     "symmetric_pose_errors",
-    "symmetry_transforms",
     "translation_error",
     "wilson_interval",
 ]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,50 +16,12 @@ from fast_inerf_ros.evaluation.poses import (
     validated_arrays,
 )
 from fast_inerf_ros.geometry.camera import Camera
-from fast_inerf_ros.geometry.se3 import SE3, SO3
+from fast_inerf_ros.geometry.se3 import SE3
 
 Floats = NDArray[np.float64]
 
-BOP_SYMMETRY_STEP = 0.01  # as a fraction of the object's diameter
-
-
-@dataclass(frozen=True)
-class ContinuousSymmetry:
-    """A surface of revolution: any turn about ``axis`` through ``offset`` (metres) maps it."""
-
-    axis: tuple[float, float, float]
-    offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
-
-
-def symmetry_transforms(
-    discrete: Iterable[ArrayLike] = (),
-    continuous: Iterable[ContinuousSymmetry] = (),
-    step: float = BOP_SYMMETRY_STEP,
-) -> SE3:
-    """All transforms of an object onto itself, identity first: SE3 of batch shape (s,).
-
-    Discretised as BOP does (Hodan et al., "BOP challenge 2020", 2020): a continuous symmetry
-    becomes ``ceil(pi / step)`` turns, so that no point at half a diameter from the axis travels
-    more than ``step`` diameters between two of them; each is combined with each discrete one.
-    The angle to the nearest turn is up to ``step`` radians: for a rotation error below a degree
-    choose a smaller step.
-
-    Args:
-        discrete: ``T_object_object`` as 4x4 or 16 numbers (row-major), metres, without identity
-            (BOP's ``symmetries_discrete`` divided by 1000 in its translation).
-        continuous: axes of revolution.
-        step: largest displacement between two turns, in object diameters.
-
-    Raises:
-        InputError: matrices that are not rigid, an axis of no length, or a step outside (0, 1].
-    """
-    if not 0.0 < step <= 1.0:
-        raise InputError(f"expected a symmetry step in (0, 1] diameters, got {step}; BOP: 0.01")
-    finite = [SE3.identity(), *(_rigid(matrix) for matrix in discrete)]
-    turns = [
-        turn for symmetry in continuous for turn in _turns(symmetry, int(np.ceil(np.pi / step)))
-    ]
-    return SE3.stack([turn @ still for still in finite for turn in [SE3.identity(), *turns]])
+BOP_SYMMETRY_STEP_RAD = 0.02
+"""Step for ``Symmetry.transforms`` by which BOP discretises an axis: 0.01 object diameters."""
 
 
 def add(estimate: SE3, truth: SE3, points_object: ArrayLike) -> Floats:
@@ -114,7 +75,9 @@ def mssd(estimate: SE3, truth: SE3, points_object: ArrayLike, symmetries: SE3) -
         estimate: ``T_camera_object``, any batch shape; NaN stands for a missing answer.
         truth: ``T_camera_object``, finite, of a batch shape that broadcasts.
         points_object: (n, 3) points of the model, metres, object frame.
-        symmetries: of batch shape (s,), as ``symmetry_transforms`` gives them.
+        symmetries: ``T_object_object`` (s,), identity included, as ``Symmetry.transforms`` of
+            ``geometry.symmetry`` gives them; the nearest turn about a continuous axis is off by
+            up to half its step.
 
     Raises:
         InputError: as ``add``.
@@ -182,7 +145,7 @@ def symmetric_pose_errors(estimate: SE3, truth: SE3, symmetries: SE3) -> PoseErr
     Args:
         estimate: ``T_camera_object``, any batch shape; NaN stands for a missing answer.
         truth: ``T_camera_object``, finite, of a batch shape that broadcasts.
-        symmetries: of batch shape (s,).
+        symmetries: ``T_object_object`` (s,), as in ``mssd``.
 
     Raises:
         InputError: poses as ``rotation_error``.
@@ -240,26 +203,6 @@ def _pairs(estimate: SE3, truth: SE3) -> tuple[tuple[int, ...], Iterator[tuple[P
         for array, n in ((rotation_a, 2), (translation_a, 1), (rotation_b, 2), (translation_b, 1))
     ]
     return shape, (((a, b), (c, d)) for a, b, c, d in zip(*flat, strict=True))
-
-
-def _turns(symmetry: ContinuousSymmetry, n_turns: int) -> list[SE3]:
-    axis, offset = np.asarray(symmetry.axis, float), np.asarray(symmetry.offset, float)
-    length = float(np.linalg.norm(axis))
-    if axis.shape != (3,) or offset.shape != (3,) or not (np.isfinite(length) and length > 0.0):
-        raise InputError(
-            f"expected a symmetry axis and offset of 3 numbers, the axis not zero, got {symmetry}"
-        )
-    angles = 2.0 * np.pi * np.arange(1, n_turns) / n_turns
-    rotations = SO3.exp(angles[:, None] * axis / length)
-    translations = offset - np.asarray(rotations.matrix) @ offset
-    return [SE3(rotations[i], translations[i]) for i in range(n_turns - 1)]
-
-
-def _rigid(matrix: ArrayLike) -> SE3:
-    array = np.asarray(matrix, dtype=np.float64)
-    if array.size != 16:
-        raise InputError(f"expected a symmetry of 4x4 or 16 numbers, got shape {array.shape}")
-    return SE3.from_matrix(array.reshape(4, 4))
 
 
 def _checked_points(points_object: ArrayLike) -> Floats:

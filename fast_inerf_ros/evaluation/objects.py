@@ -28,7 +28,7 @@ def add(estimate: SE3, truth: SE3, points_object: ArrayLike) -> Floats:
     """Average distance of model points under two poses (ADD), metres, shape (...).
 
     ``mean_x |T_estimate x - T_truth x|`` (Hinterstoisser et al., "Model based training,
-    detection and pose estimation of texture-less 3D objects", 2012, equation 3).
+    detection and pose estimation of texture-less 3D objects", 2012).
 
     Args:
         estimate: ``T_camera_object``, any batch shape; NaN stands for a missing answer.
@@ -47,9 +47,9 @@ def add(estimate: SE3, truth: SE3, points_object: ArrayLike) -> Floats:
 def add_s(estimate: SE3, truth: SE3, points_object: ArrayLike) -> Floats:
     """Average distance to the closest model point (ADD-S, ADI), metres, shape (...).
 
-    ``mean_x1 min_x2 |T_truth x1 - T_estimate x2|`` (Hinterstoisser et al. 2012, equation 4;
-    PoseCNN, equation 8). Distances do not change under ``T_estimate^-1``, so one KD-tree of the
-    model serves every pose.
+    ``mean_x1 min_x2 |T_truth x1 - T_estimate x2|`` (Hinterstoisser et al. 2012, and
+    PoseCNN). Distances do not change under ``T_estimate^-1``, so that one KD-tree of the model
+    serves every pose.
 
     Args:
         estimate: ``T_camera_object``, any batch shape; NaN stands for a missing answer.
@@ -68,8 +68,7 @@ def add_s(estimate: SE3, truth: SE3, points_object: ArrayLike) -> Floats:
 def mssd(estimate: SE3, truth: SE3, points_object: ArrayLike, symmetries: SE3) -> Floats:
     """Maximum symmetry-aware surface distance, metres, shape (...).
 
-    ``min_S max_x |T_estimate x - T_truth S x|`` (Hodan et al., "BOP challenge 2020", 2020,
-    equation 2).
+    ``min_S max_x |T_estimate x - T_truth S x|`` (Hodan et al., "BOP challenge 2020", 2020).
 
     Args:
         estimate: ``T_camera_object``, any batch shape; NaN stands for a missing answer.
@@ -117,8 +116,8 @@ def mspd(
 ) -> Floats:
     """Maximum symmetry-aware projection distance, pixels, shape (...).
 
-    ``min_S max_x |project(T_estimate x) - project(T_truth S x)|`` (Hodan et al. 2020,
-    equation 3). A point that the camera cannot project makes the error infinite.
+    ``min_S max_x |project(T_estimate x) - project(T_truth S x)|`` (Hodan et al. 2020).
+    A point that the camera cannot project makes the error infinite.
 
     Args and errors as ``mssd``; ``camera`` took the image.
     """

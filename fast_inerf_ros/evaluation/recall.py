@@ -161,8 +161,8 @@ def area_under_recall(errors: ArrayLike, maximum: float = POSECNN_MAXIMUM) -> fl
     """Normalised area under the recall curve from 0 to ``maximum``, computed exactly, in [0, 1].
 
     The curve is a step function, so its area is ``mean(max(0, 1 - e / maximum))``. With ADD or
-    ADD-S in metres and the default of 10 cm this is the AUC of PoseCNN (Xiang et al., 2018,
-    section V.B). **This definition is the one to report**; the YCB-Video toolbox computes
+    ADD-S in metres and the default of 10 cm this is the AUC of PoseCNN (Xiang et al., 2018).
+    **This definition is the one to report**; the YCB-Video toolbox computes
     ``area_under_recall_voc``, which is larger by at most 1/n.
 
     Args:

@@ -16,7 +16,7 @@ import numpy as np
 from fast_inerf_ros.errors import InputError
 from fast_inerf_ros.geometry import lens
 from fast_inerf_ros.geometry.arrays import Array
-from fast_inerf_ros.geometry.distortion import N_COEFFICIENTS, from_coefficients
+from fast_inerf_ros.geometry.distortion import BROWN_CONRADY, from_coefficients
 
 CALIBRATE = (
     "the camera is not calibrated: run `ros2 run camera_calibration cameracalibrator` and give "
@@ -107,15 +107,13 @@ def _read_distortion(model: str, d: Sequence[float]) -> tuple[str, tuple[float, 
     coefficients = tuple(float(value) for value in d)
     if not np.isfinite(coefficients).all():
         raise InputError("expected finite distortion coefficients D, got NaN: recalibrate")
-    if model == "equidistant" or coefficients:
-        # ROS knows no "none": there it is an unknown name with coefficients.
-        if model == "none":
-            model = ""
-        from_coefficients(model, coefficients)
-        return model, coefficients
-    if model and model not in N_COEFFICIENTS:
-        from_coefficients(model, coefficients)
-    return "none", ()
+    if not coefficients and model in ("", "none", *BROWN_CONRADY):
+        return "none", ()
+    # ROS has no name for "none": with coefficients it is as unknown as any other.
+    lens_model = from_coefficients("" if model == "none" else model, coefficients)
+    if lens_model is None and not any(coefficients):
+        return "none", ()
+    return model, coefficients
 
 
 def _read_matrix(k: Sequence[float]) -> tuple[float, float, float, float]:

@@ -25,6 +25,9 @@ N_COEFFICIENTS: dict[str, tuple[int, ...]] = {
 }
 """Models by their ROS names, with the numbers of coefficients each may have."""
 
+BROWN_CONRADY = ("plumb_bob", "rational_polynomial")
+"""Models that are a pinhole when all coefficients are zero."""
+
 
 @dataclass(frozen=True)
 class Distorted:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from os import PathLike
 from typing import Any, TypeVar
 
@@ -95,16 +95,26 @@ def parse(
 
 
 def file_values(
-    config_class: type, path: str | PathLike[str], node_name: str | None = None
+    config_class: type,
+    path: str | PathLike[str],
+    node_name: str | None = None,
+    required: bool = True,
 ) -> dict[str, Value]:
-    """Read the checked values of a YAML file by dotted name, without the defaults."""
-    return _file_values(config_class, read_yaml(path), node_name)
+    """Read the checked values of a YAML file by dotted name, without the defaults.
+
+    required: whether a file with sections, but none for the node, is an error.
+    """
+    return _file_values(config_class, read_yaml(path), node_name, required)
 
 
-def _file_values(config_class: type, document: Located, node_name: str | None) -> dict[str, Value]:
+def _file_values(
+    config_class: type, document: Located, node_name: str | None, required: bool = True
+) -> dict[str, Value]:
     known = {item.name: item for item in options(config_class)}
     checked: dict[str, Value] = {}
-    for name, value in values_for(document, node_name).items():
+    for name, value in values_for(document, node_name, required).items():
+        if value.content == {} and _inside(known, name):
+            continue
         try:
             checked[name] = _file_value(known, name, value)
         except InputError as error:
@@ -115,13 +125,16 @@ def _file_values(config_class: type, document: Located, node_name: str | None) -
 def _file_value(known: Mapping[str, Option], name: str, value: Located) -> Value:
     if name in known:
         return known[name].checked(value.plain())
-    parent = name.rpartition(".")[0]
-    if parent in known:
-        raise InputError(f"{parent}: expected {known[parent].rule.expected()}, got a mapping")
-    inside = [other for other in known if other.startswith(f"{name}.")]
-    if inside:
-        raise InputError(f"{name}: expected a mapping of {', '.join(inside)}")
+    for parent in known:
+        if name.startswith(f"{parent}."):
+            raise InputError(f"{parent}: expected {known[parent].rule.expected()}, got a mapping")
+    if _inside(known, name):
+        raise InputError(f"{name}: expected a mapping of {', '.join(_inside(known, name))}")
     raise unknown_name(name, known)
+
+
+def _inside(known: Iterable[str], section_name: str) -> list[str]:
+    return [name for name in known if name.startswith(f"{section_name}.")]
 
 
 def _assembled(config_class: type[Config], values: Mapping[str, Value], prefix: str) -> Config:

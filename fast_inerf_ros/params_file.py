@@ -20,25 +20,31 @@ def belongs_to_ros(name: str) -> bool:
     return name in ROS_OWN_PARAMETERS or name.startswith(ROS_OWN_PREFIXES)
 
 
-def values_for(document: Located, node_name: str | None) -> dict[str, Located]:
+def values_for(
+    document: Located, node_name: str | None, required: bool = True
+) -> dict[str, Located]:
     """Collect the dotted names and values that a document holds for a node.
 
     node_name: name without namespace. A section is taken where its last part is this name, `*`
         or `**`; a command line has no namespace, so that namespaces are not compared. Later
         sections override earlier ones, as in ROS. With None, wildcard sections are taken, or
         the only section of the file.
+    required: whether a document with sections, but none for the node, is an error.
 
-    Raises InputError where the document is no mapping, holds sections but none for the node, or
-    names an option twice.
+    Raises InputError where the document is no mapping, lacks a required section, or names an
+    option twice.
     """
     if not isinstance(document.content, dict):
         raise document.error("expected a mapping of options ('name: value')")
     sections = list(_sections(document, ""))
     if not sections:
+        _refuse_node_names(document)
         return _flat(document)
+    _require_sections_only(document)
     values: dict[str, Located] = {}
-    for section in _chosen(sections, node_name, document):
+    for section in _chosen(sections, node_name, document, required):
         values.update(_flat(section))
+        _require_one_type(section)
     return {name: value for name, value in values.items() if not belongs_to_ros(name)}
 
 
@@ -52,14 +58,25 @@ def _sections(mapping: Located, path: str) -> Iterator[tuple[str, Located]]:
             yield from _sections(value, f"{path}/{key.strip('/')}")
 
 
+def _require_sections_only(mapping: Located) -> None:
+    """Refuse values beside sections, which nothing would read."""
+    assert isinstance(mapping.content, dict)
+    for key, value in mapping.content.items():
+        if key == SECTION_KEY:
+            continue
+        if not isinstance(value.content, dict):
+            raise value.error(f"{key} stands outside of {SECTION_KEY}: move it below that key")
+        _require_sections_only(value)
+
+
 def _chosen(
-    sections: list[tuple[str, Located]], node_name: str | None, document: Located
+    sections: list[tuple[str, Located]], node_name: str | None, document: Located, required: bool
 ) -> list[Located]:
     accepted = {"*", "**"} if node_name is None else {"*", "**", node_name}
     chosen = [value for path, value in sections if path.rpartition("/")[2] in accepted]
     if not chosen and node_name is None and len(sections) == 1:
         chosen = [sections[0][1]]
-    if not chosen:
+    if not chosen and required:
         found = ", ".join(path or "/" for path, _ in sections)
         raise document.error(
             f"expected a section '/**' or '{node_name or '*'}' with {SECTION_KEY}, got {found}"
@@ -67,9 +84,16 @@ def _chosen(
     return chosen
 
 
+def _refuse_node_names(document: Located) -> None:
+    assert isinstance(document.content, dict)
+    for key, value in document.content.items():
+        if key.startswith("/"):
+            raise value.error(
+                f"expected '{SECTION_KEY}:' below '{key}:', and the options below it"
+            )
+
+
 def _flat(section: Located) -> dict[str, Located]:
-    if section.content is None:
-        return {}
     if not isinstance(section.content, dict):
         raise section.error(f"expected a mapping of options below {SECTION_KEY}")
     values: dict[str, Located] = {}
@@ -87,3 +111,12 @@ def _leaves(mapping: Located, prefix: str) -> Iterator[tuple[str, Located]]:
             yield from _leaves(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value
+
+
+def _require_one_type(section: Located) -> None:
+    """Refuse lists of integers and doubles, which the parser of ROS refuses too."""
+    for name, value in _leaves(section, ""):
+        if isinstance(value.content, list):
+            kinds = {type(element.content) for element in value.content}
+            if {int, float} <= kinds:
+                raise value.error(f"{name}: ROS wants list elements of one type: write 1.0 for 1")

@@ -15,7 +15,7 @@ Scalar = Union[bool, int, float, str]
 Value = Union[Scalar, tuple[Scalar, ...], list[Scalar], None]
 
 KIND_NAMES: dict[type, str] = {bool: "boolean", int: "integer", float: "double", str: "string"}
-NONE_WORDS = ("", "null", "~")
+NONE_WORDS = ("", "null", "Null", "NULL", "~")
 INT64_LIMITS = (-(2**63), 2**63 - 1)
 
 

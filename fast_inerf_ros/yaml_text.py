@@ -112,7 +112,8 @@ def resolve_scalar(text: str) -> bool | int | float | str | None:
     if _INTEGER.match(text):
         return int(text, 0)
     if _FLOAT.match(text):
-        return float(text)
+        number = float(text)
+        return number if math.isfinite(number) else text  # too large for a double: a text to ROS
     special = _NON_FINITE.match(text)
     return float(special[1] + special[2]) if special else text
 
@@ -180,6 +181,8 @@ def _scalar(node: yaml.Node, source: str) -> bool | int | float | str | None:
     if getattr(node, "style", None) is not None:  # quoted, or a block of text
         return str(node.value)
     try:
+        if not node.value:  # the parser of ROS refuses it too
+            raise InputError("expected a value, got nothing: write one, or null")
         return resolve_scalar(node.value)
     except InputError as error:
         raise InputError(f"{source}:{node.start_mark.line + 1}: {error}") from None

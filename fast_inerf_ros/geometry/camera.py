@@ -113,13 +113,22 @@ class Camera:
         of the image: see `contains`.
         """
         points = require_shape(as_float(points_camera), (3,), "points")
-        xp = namespace(points)
-        depth = points[..., 2:]
-        in_front = (depth > 0) & xp.all(xp.isfinite(points), axis=-1, keepdims=True)
-        plane = xp.where(in_front, points[..., :2], xp.zeros_like(points[..., :2]))
-        normalised = plane / xp.where(in_front, depth, xp.ones_like(depth))
+        normalised, _, in_front = _perspective(points)
         pixels = self._to_pixels(lens.distort(self.distortion_model, self.distortion, normalised))
-        return xp.where(in_front, pixels, xp.full_like(pixels, float("nan")))
+        return _nan_unless(in_front, pixels)
+
+    def project_with_jacobian(self, points_camera: Array) -> tuple[Array, Array]:
+        """Pixels (..., 2) as from `project`, and their derivatives (..., 2, 3) by the points."""
+        points = require_shape(as_float(points_camera), (3,), "points")
+        xp = namespace(points)
+        normalised, depth, in_front = _perspective(points)
+        model = (self.distortion_model, self.distortion)
+        distorted, jacobian = lens.distort_with_jacobian(*model, normalised)
+        focal = constant([self.fx, self.fy], points)
+        across = focal[:, None] * jacobian / depth[..., None]
+        along = -xp.sum(across * normalised[..., None, :], axis=-1, keepdims=True)
+        pixels = _nan_unless(in_front, self._to_pixels(distorted))
+        return pixels, xp.concat([across, along], axis=-1)
 
     def normalise(self, pixels: Array) -> Array:
         """Coordinates x/z, y/z (..., 2) without distortion of pixels (..., 2), NaN as above."""
@@ -207,6 +216,24 @@ class Camera:
 
     def _to_pixels(self, points: Array) -> Array:
         return points * constant([self.fx, self.fy], points) + constant([self.cx, self.cy], points)
+
+
+def _perspective(points: Array) -> tuple[Array, Array, Array]:
+    """Coordinates x/z, y/z (..., 2), depth (..., 1) and whether it is positive (..., 1).
+
+    Where it is not, the coordinates are 0 and the depth 1, so that gradients stay finite.
+    """
+    xp = namespace(points)
+    depth = points[..., 2:]
+    in_front = (depth > 0) & xp.all(xp.isfinite(points), axis=-1, keepdims=True)
+    safe = xp.where(in_front, depth, xp.ones_like(depth))
+    plane = xp.where(in_front, points[..., :2], xp.zeros_like(points[..., :2]))
+    return plane / safe, safe, in_front
+
+
+def _nan_unless(valid: Array, values: Array) -> Array:
+    xp = namespace(values)
+    return xp.where(valid, values, xp.full_like(values, float("nan")))
 
 
 def _require_image_size(width: int, height: int) -> None:

@@ -31,6 +31,25 @@ def distort(model: str, coefficients: tuple[float, ...], points: Array) -> Array
     return points if tilt is None else _apply_homography(tilt, points)
 
 
+def distort_with_jacobian(
+    model: str, coefficients: tuple[float, ...], points: Array
+) -> tuple[Array, Array]:
+    """Distorted coordinates (..., 2) and their derivatives (..., 2, 2) by `points` (..., 2)."""
+    xp = namespace(points)
+    lens = from_coefficients(model, coefficients)
+    jacobian = constant(np.eye(2), points)
+    if lens is not None:
+        at, valid = _distort_valid(lens, points)
+        rows = xp.stack([at.dx_dx, at.dx_dy, at.dy_dx, at.dy_dy], axis=-1)
+        jacobian = xp.reshape(rows, (*points.shape, 2))
+        points = _masked(xp.stack([at.x, at.y], axis=-1), valid)
+    tilt = _tilt_matrix(coefficients)
+    if tilt is not None:
+        outer, points = _homography_jacobian(tilt, points), _apply_homography(tilt, points)
+        jacobian = xp.matmul(outer, jacobian)
+    return points, xp.broadcast_to(jacobian, (*points.shape, 2))
+
+
 def undistort(model: str, coefficients: tuple[float, ...], points: Array) -> Array:
     """Normalised coordinates (..., 2) of distorted ones (..., 2); NaN outside the domain."""
     tilt = _tilt_matrix(coefficients)
@@ -50,6 +69,12 @@ def undistort(model: str, coefficients: tuple[float, ...], points: Array) -> Arr
 
 
 def _distort_lens(lens: Distortion, points: Array) -> Array:
+    at, valid = _distort_valid(lens, points)
+    return _masked(namespace(points).stack([at.x, at.y], axis=-1), valid)
+
+
+def _distort_valid(lens: Distortion, points: Array) -> tuple[Distorted, Array]:
+    """The lens at points (..., 2), and whether they are in its domain (...)."""
     xp = namespace(points)
     x, y = points[..., 0], points[..., 1]
     largest = min(lens.largest_radius(), LARGEST_RADIUS)
@@ -57,8 +82,7 @@ def _distort_lens(lens: Distortion, points: Array) -> Array:
     bounded = (xp.abs(x) < largest) & (xp.abs(y) < largest)
     x, y = (xp.where(bounded, value, xp.zeros_like(value)) for value in (x, y))
     at = lens.distort(x, y)
-    valid = bounded & (x * x + y * y < largest**2) & (at.determinant() > 0)
-    return _masked(xp.stack([at.x, at.y], axis=-1), valid)
+    return at, bounded & (x * x + y * y < largest**2) & (at.determinant() > 0)
 
 
 def _undistort_lens(lens: Distortion, points: Array) -> Array:
@@ -167,3 +191,13 @@ def _apply_homography(matrix: Array, points: Array) -> Array:
     valid = finite & (scale[..., 0] > 0)
     safe = xp.where(valid[..., None], scale, ones)
     return _masked(mapped[..., :2] / safe, valid)
+
+
+def _homography_jacobian(matrix: Array, points: Array) -> Array:
+    """Derivatives (..., 2, 2) of `_apply_homography` by its points (..., 2)."""
+    xp = namespace(points)
+    mapped = _apply_homography(matrix, points)
+    row = constant(matrix[2], points)
+    scale = xp.sum(points * row[:2], axis=-1) + row[2]
+    numerator = constant(matrix[:2, :2], points) - mapped[..., :, None] * row[:2]
+    return numerator / scale[..., None, None]

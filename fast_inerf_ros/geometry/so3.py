@@ -44,7 +44,7 @@ class SO3:
 
     @staticmethod
     def exp(rotation_vector: Array) -> SO3:
-        """Rotation by |v| radians about v (..., 3): Rodrigues' formula (eq. 143)."""
+        """Rotation by |v| radians about v (..., 3): Rodrigues' formula."""
         vector = require_shape(as_float(rotation_vector), (3,), "rotation vectors")
         xp = namespace(vector)
         squared = xp.sum(vector * vector, axis=-1)[..., None, None]

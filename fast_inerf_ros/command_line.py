@@ -170,7 +170,10 @@ def _configured(
         values.update(file_values(config_class, arguments.params_file, prog))
     for item in options(config_class):
         if item.name in arguments:
-            values[item.name] = _read(item, getattr(arguments, item.name))
+            try:
+                values[item.name] = _read(item, getattr(arguments, item.name))
+            except InputError as error:
+                raise InputError(f"{item.name}: {error}") from None
     return build(config_class, values)
 
 
@@ -181,6 +184,6 @@ def _read(item: Option, text: Any) -> object:
     if item.rule.container is None:
         return text if item.rule.kind is str else resolve_scalar(text)
     if text.startswith("["):
-        return parse_yaml(text, source=item.name).plain()
+        return parse_yaml(text, source="value").plain()
     parts = [part.strip() for part in text.split(",")] if text else []
     return parts if item.rule.kind is str else [resolve_scalar(part) for part in parts]

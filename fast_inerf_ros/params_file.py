@@ -88,9 +88,7 @@ def _refuse_node_names(document: Located) -> None:
     assert isinstance(document.content, dict)
     for key, value in document.content.items():
         if key.startswith("/"):
-            raise value.error(
-                f"expected '{SECTION_KEY}:' below '{key}:', and the options below it"
-            )
+            raise value.error(f"expected '{SECTION_KEY}:' below '{key}:', with the options in it")
 
 
 def _flat(section: Located) -> dict[str, Located]:

@@ -93,7 +93,7 @@ def parse_yaml(text: str, source: str = "<text>") -> Located:
     if len(documents) > 1:
         line = documents[1].start_mark.line + 1
         raise InputError(f"{source}:{line}: expected one YAML document, got a second one ('---')")
-    if not documents or documents[0] is None:
+    if not documents or _is_nothing(documents[0]):
         return Located({}, source, 1)
     return _located(documents[0], source, documents[0].start_mark.line + 1)
 
@@ -156,7 +156,7 @@ def _located(node: yaml.Node, source: str, line: int) -> Located:
     if isinstance(node, yaml.SequenceNode):
         elements = [_located(child, source, child.start_mark.line + 1) for child in node.value]
         return Located(elements, source, line)
-    return Located(_scalar(node, source), source, line)
+    return Located(_scalar(node, source, line), source, line)
 
 
 def _entries(node: yaml.MappingNode, source: str) -> Iterator[tuple[str, Located]]:
@@ -177,15 +177,19 @@ def _entries(node: yaml.MappingNode, source: str) -> Iterator[tuple[str, Located
         yield key, _located(value_node, source, line)
 
 
-def _scalar(node: yaml.Node, source: str) -> bool | int | float | str | None:
+def _scalar(node: yaml.Node, source: str, line: int) -> bool | int | float | str | None:
     if getattr(node, "style", None) is not None:  # quoted, or a block of text
         return str(node.value)
     try:
-        if not node.value:  # the parser of ROS refuses it too
+        if _is_nothing(node):  # the parser of ROS refuses it too
             raise InputError("expected a value, got nothing: write one, or null")
         return resolve_scalar(node.value)
     except InputError as error:
-        raise InputError(f"{source}:{node.start_mark.line + 1}: {error}") from None
+        raise InputError(f"{source}:{line}: {error}") from None
+
+
+def _is_nothing(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.style is None and not node.value
 
 
 def _refuse_extensions(text: str, source: str) -> None:
@@ -195,8 +199,7 @@ def _refuse_extensions(text: str, source: str) -> None:
         place = f"{source}:{mark.line + 1 if mark else 1}"
         if getattr(event, "anchor", None) is not None:
             raise InputError(
-                f"{place}: anchors and aliases ('&', '*') are not supported, as in ROS 2 "
-                "parameter files: write the value out"
+                f"{place}: anchors and aliases ('&', '*') are not supported: write the value out"
             )
         explicit_tag = getattr(event, "tag", None)
         if explicit_tag is not None:

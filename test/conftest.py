@@ -2,43 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.abc
 import os
-import sys
 from pathlib import Path
 
 import pytest
+from ros_blocker import block_ros_where_asked
 
-ROS_PACKAGES = {
-    "rclpy",
-    "sensor_msgs",
-    "geometry_msgs",
-    "std_msgs",
-    "std_srvs",
-    "tf2_msgs",
-    "tf2_ros",
-    "cv_bridge",
-    "rosgraph_msgs",
-    "diagnostic_msgs",
-    "visualization_msgs",
-    "builtin_interfaces",
-    "ament_index_python",
-    "launch",
-    "launch_ros",
-}
-
-
-class RosBlocker(importlib.abc.MetaPathFinder):
-    """Refuses to import any ROS package, as on a machine without ROS."""
-
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ROS_PACKAGES:
-            raise ModuleNotFoundError(f"No module named {name!r} (blocked for the core's tests)")
-        return None
-
-
-if os.environ.get("FAST_INERF_BLOCK_ROS") == "1":
-    sys.meta_path.insert(0, RosBlocker())
+block_ros_where_asked()
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,42 @@
+# Two commands matter: "make test" and "make demo". Both do all the set-up.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+RUN := scripts/in_environment $(VENV)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test test-all lint demo bench clean clean-all
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+setup: ## Create or update the virtual environment (a second call returns at once)
+	@$(PYTHON) scripts/setup_environment.py $(VENV)
+
+test: setup ## Run the tests: the core without ROS, then the nodes over real DDS
+	FAST_INERF_BLOCK_ROS=1 $(RUN) python -m pytest test/core -m "not slow"
+	$(RUN) python -m pytest test/nodes test/launch -m "not slow"
+
+test-all: setup ## Run the tests and the long ones
+	FAST_INERF_BLOCK_ROS=1 $(RUN) python -m pytest test/core
+	$(RUN) python -m pytest test/nodes test/launch
+
+lint: setup ## Check style (ruff) and types (mypy)
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+
+demo: setup ## Generate a tabletop and send its images over real DDS; pictures in demo_out/
+	$(RUN) bash scripts/demo.sh demo_out
+
+bench: setup ## Run the benchmarks; tables on the terminal, JSON in benchmarks/results/
+	$(RUN) python -m benchmarks
+
+clean: ## Remove what make produced, except the virtual environment
+	rm -rf build dist install log demo_out benchmarks/results *.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path "./$(VENV)/*" -prune -exec rm -rf {} +
+
+clean-all: clean ## Remove the virtual environment, too
+	rm -rf $(VENV)

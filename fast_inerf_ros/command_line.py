@@ -6,14 +6,13 @@ Values come from the defaults, then from --params-file, then from the flags.
 from __future__ import annotations
 
 import argparse
-import difflib
 import logging
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, Optional, TypeVar
 
 from fast_inerf_ros.config import Option, build, dump, file_values, options
-from fast_inerf_ros.errors import InputError
+from fast_inerf_ros.errors import InputError, suggestion
 from fast_inerf_ros.value_rule import NONE_WORDS, Value
 from fast_inerf_ros.yaml_text import parse_yaml, resolve_scalar
 
@@ -92,9 +91,7 @@ class _Parser(argparse.ArgumentParser):
         flag = text.partition("=")[0]
         if not flag.startswith("-"):
             return InputError(f"unexpected argument {text} (see --help)")
-        nearest = difflib.get_close_matches(flag, self._option_string_actions, n=1)
-        remedy = f"did you mean {nearest[0]}?" if nearest else "see --help for those that exist"
-        return InputError(f"unknown flag {flag}: {remedy}")
+        return InputError(f"unknown flag {flag}: {suggestion(flag, self._option_string_actions)}")
 
 
 def _parser(config_class: type, prog: str | None, description: str | None) -> _Parser:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import typing
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from fast_inerf_ros.errors import InputError
+from fast_inerf_ros.errors import InputError, suggestion
 from fast_inerf_ros.value_rule import Scalar, Value, ValueRule, rule_of
 
 Config = TypeVar("Config")
@@ -111,13 +110,7 @@ def values_of(config: object) -> dict[str, Value]:
 
 def unknown_name(name: str, known: Iterable[str]) -> InputError:
     """Return the error of an unknown option: names the nearest known one, or lists all."""
-    known = list(known)
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    if not nearest:  # a right name in a wrong section
-        last = name.rpartition(".")[2]
-        nearest = [other for other in known if other.rpartition(".")[2] == last][:1]
-    remedy = f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(known)}"
-    return InputError(f"unknown option {name}: {remedy}")
+    return InputError(f"unknown option {name}: {suggestion(name, known)}")
 
 
 @functools.cache

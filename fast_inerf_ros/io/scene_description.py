@@ -183,8 +183,8 @@ def _require_consistent_classes(objects: tuple[SceneObject, ...]) -> None:
         if label != item.label or class_id != item.class_id:
             raise SceneError(
                 f"objects[{index}]",
-                f"expected one label for each class_id, got {item.label!r} with {item.class_id} "
-                f"beside {label!r} with {class_id}",
+                "expected one label for each class_id and one class_id for each label, got "
+                f"{item.label!r} with {item.class_id} beside {label!r} with {class_id}",
             )
         if (item.class_id, item.T_world_object) in seen:
             raise SceneError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from fast_inerf_ros.errors import InputError
+from fast_inerf_ros.errors import InputError, suggestion
 from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.geometry.stored_pose import StoredPose
 from fast_inerf_ros.geometry.symmetry import Symmetry, SymmetryAxis
@@ -125,8 +124,8 @@ def _pose(located: Located, name: str) -> StoredPose:
 
 def _pose_of_matrix(located: Located) -> StoredPose:
     rows = located.plain()
-    if len(rows) == 4:
-        rows = [number for row in rows for number in (row if isinstance(row, list) else [row])]
+    if all(isinstance(row, list) for row in rows):
+        rows = [number for row in rows for number in row]
     numbers = _NUMBERS.checked(rows)
     matrix = np.array(numbers, dtype=np.float64)
     if matrix.size != 16:
@@ -145,9 +144,7 @@ def _entries(
         raise located.error(f"{name}: expected a mapping of {', '.join(known)}")
     for key, value in located.content.items():
         if key not in known:
-            nearest = difflib.get_close_matches(key, known, n=1)
-            remedy = f"did you mean {nearest[0]}?" if nearest else f"known are {', '.join(known)}"
-            raise value.error(f"{name}: unknown key {key}: {remedy}")
+            raise value.error(f"{name}: unknown key {key}: {suggestion(key, known)}")
     for key in required:
         if key not in located.content:
             raise located.error(f"{name}: the key {key} is missing")

@@ -163,7 +163,11 @@ def test_every_value_can_be_given_by_a_flag(values):
         ([], "data: a value is required: string"),
         (["fox", "--rat", "1"], "unknown flag --rat: did you mean --rate?"),
         (["fox", "--solver.max-step=1"], "unknown flag --solver.max-step: did you mean --solver."),
-        (["fox", "--qqq"], "unknown flag --qqq: see --help for those that exist"),
+        (["fox", "--max-steps=1"], "unknown flag --max-steps: did you mean --solver.max-steps?"),
+        (
+            ["fox", "--qqq"],
+            "unknown flag --qqq: known are -h, --help, --params-file, --print-config",
+        ),
         (["fox", "out", "more"], "unexpected argument more (see --help)"),
         (["fox", "--rate"], "--rate needs a value (see --help)"),
         (["fox", "--rate", "--fast"], "--rate needs a value (see --help)"),

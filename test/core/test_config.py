@@ -190,6 +190,7 @@ def test_an_empty_section_changes_nothing():
         ),
         ("scale: 3", "f:1: unknown option scale: did you mean scales?"),
         ("steps: 3", "f:1: unknown option steps: did you mean solver.steps?"),
+        ("solve.step: 3", "f:1: unknown option solve.step: did you mean solver.steps?"),
         ("rate: fast", "f:1: rate: expected double in [0, 1] 1/s, got string 'fast'"),
         ("rate: 1.5", "f:1: rate: expected double in [0, 1] 1/s, got double 1.5"),
         ("rate: true", "f:1: rate: expected double in [0, 1] 1/s, got boolean True"),

@@ -144,8 +144,9 @@ class Camera:
         """
         points = self.normalise(pixels)
         xp = namespace(points)
-        length = xp.sqrt(1 + xp.sum(points * points, axis=-1, keepdims=True))
-        return xp.concat([points / length, 1 / length], axis=-1)
+        x, y = points[..., 0], points[..., 1]
+        forward = 1 / xp.sqrt(1 + x * x + y * y)
+        return xp.stack([x * forward, y * forward, forward], axis=-1)
 
     def unproject(self, pixels: Array, depth_z: Array) -> Array:
         """Points (..., 3) in this camera's frame at depths z (...) in metres along the axis."""
@@ -225,7 +226,8 @@ def _perspective(points: Array) -> tuple[Array, Array, Array]:
     """
     xp = namespace(points)
     depth = points[..., 2:]
-    in_front = (depth > 0) & xp.all(xp.isfinite(points), axis=-1, keepdims=True)
+    finite = xp.isfinite(points)
+    in_front = (depth > 0) & finite[..., :1] & finite[..., 1:2] & finite[..., 2:]
     safe = xp.where(in_front, depth, xp.ones_like(depth))
     plane = xp.where(in_front, points[..., :2], xp.zeros_like(points[..., :2]))
     return plane / safe, safe, in_front

@@ -28,6 +28,9 @@ N_COEFFICIENTS: dict[str, tuple[int, ...]] = {
 BROWN_CONRADY = ("plumb_bob", "rational_polynomial")
 """Models that are a pinhole when all coefficients are zero."""
 
+LARGEST_RADIUS = 1000.0
+"""Tangent of the widest angle to the axis that a distorting lens may have (89.94 degrees)."""
+
 
 @dataclass(frozen=True)
 class Distorted:
@@ -195,6 +198,11 @@ def from_coefficients(model: str, coefficients: tuple[float, ...]) -> Distortion
     padded = (*coefficients, *(0.0,) * (14 - len(coefficients)))
     k1, k2, p1, p2, k3, k4, k5, k6, s1, s2, s3, s4 = padded[:12]
     return BrownConrady((k1, k2, k3), (k4, k5, k6), (p1, p2), (s1, s2, s3, s4))
+
+
+def widest_radius(lens: Distortion) -> float:
+    """Undistorted radius that ends the valid domain of a lens."""
+    return min(lens.largest_radius(), LARGEST_RADIUS)
 
 
 def _first_positive_root(polynomial: Polynomial) -> float:

@@ -56,7 +56,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     maintainer="fast_inerf_ros maintainers",
-    maintainer_email="maintainers@fast-inerf-ros.dev",
+    maintainer_email="maintainers@fast-inerf-ros.invalid",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
     package_data={NAME: ["py.typed"]},
     python_requires=">=3.10",

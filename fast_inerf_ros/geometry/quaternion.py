@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fast_inerf_ros.errors import InputError
-from fast_inerf_ros.geometry.arrays import Array, as_float, namespace, require_shape
+from fast_inerf_ros.geometry.arrays import Array, as_float, detached, namespace, require_shape
 
 NORM_TOLERANCE = 1e-3
 
@@ -19,7 +19,7 @@ def require_unit(values: Array) -> Array:
     norm = xp.sqrt(xp.sum(array * array, axis=-1, keepdims=True))
     # Written so that NaN fails too.
     if not bool(xp.all(xp.abs(norm - 1) <= NORM_TOLERANCE)):
-        worst = float(xp.max(xp.abs(norm - 1)))
+        worst = float(detached(xp.max(xp.abs(norm - 1))))
         raise InputError(
             f"expected unit quaternions (norm 1 within {NORM_TOLERANCE:g}), got a norm that is "
             f"off by {worst:.3g}: normalise it, and check the order x, y, z, w"

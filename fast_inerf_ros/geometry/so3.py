@@ -19,6 +19,7 @@ from fast_inerf_ros.geometry.arrays import (
     as_float,
     batch_index,
     constant,
+    detached,
     namespace,
     require_finite,
     require_shape,
@@ -207,7 +208,7 @@ def _rotate(matrix: Array, points: Array) -> Array:
 
 
 def _orthogonality_error(matrix: Array) -> float:
-    xp = namespace(matrix)
+    xp, matrix = namespace(matrix), detached(matrix)
     gram = xp.matmul(xp.matrix_transpose(matrix), matrix)
     error = xp.abs(gram - constant(np.eye(3), matrix))
     return float(xp.max(error)) if 0 not in error.shape else 0.0

@@ -157,7 +157,8 @@ def _descriptor(item: Option) -> ParameterDescriptor:
 
 def _add_range(descriptor: ParameterDescriptor, rule: ValueRule) -> None:
     """Tell the bounds to tools that show sliders."""
-    lowest, highest = INT64_LIMITS if rule.kind is int else (-math.inf, math.inf)
+    largest = sys.float_info.max
+    lowest, highest = INT64_LIMITS if rule.kind is int else (-largest, largest)
     lowest = lowest if rule.minimum is None else rule.minimum
     highest = highest if rule.maximum is None else rule.maximum
     if rule.kind is int:

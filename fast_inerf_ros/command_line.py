@@ -127,7 +127,8 @@ def _add_argument(group: Any, item: Option) -> None:
     flag = f"--{item.name.replace('_', '-')}"
     if item.rule.kind is bool and item.rule.container is None and not item.rule.optional:
         action = argparse.BooleanOptionalAction
-        group.add_argument(flag, dest=item.name, action=action, help=text)
+        added = group.add_argument(flag, dest=item.name, action=action)
+        added.help = text  # set late, because Python 3.10 adds a default of its own
         return
     group.add_argument(flag, dest=item.name, metavar=_metavar(item), help=text)
 

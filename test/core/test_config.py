@@ -5,7 +5,11 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+import runpy
+import sys
+import types
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Optional
 
 import pytest
@@ -321,6 +325,20 @@ def test_a_configuration_built_by_hand_can_be_checked():
 def test_a_required_option_must_be_given():
     assert refusal(parse, Needy, "size: 2") == "checkpoint: a value is required: string"
     assert parse(Needy, "checkpoint: field.pt") == Needy("field.pt")
+
+
+def test_the_example_of_the_documentation_works(tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
+    (code,) = re.findall(r"```python\n(from dataclasses.*?)```", text, re.DOTALL)
+    (file,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "example.py").write_text(code)
+    names = runpy.run_path(str(tmp_path / "example.py"), run_name="example")
+    sys.modules["example"] = types.SimpleNamespace(**names)  # where type hints are looked up
+    try:
+        config = parse(names["EstimatorConfig"], file)
+    finally:
+        del sys.modules["example"]
+    assert (config.learning_rate, config.max_range, config.tf.mode) == (0.001, 5.0, "base")
 
 
 def test_values_are_listed_by_dotted_name_in_the_order_of_the_class():

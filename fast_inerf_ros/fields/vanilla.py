@@ -35,6 +35,7 @@ class _Chunk:
 
     origins: torch.Tensor
     directions: torch.Tensor
+    sampled: torch.Tensor  # directions, with others in the place of those that see nothing
     rays: Rays
     facing: torch.Tensor | None  # (N,) where the field has normalised coordinates
     background: torch.Tensor
@@ -234,7 +235,7 @@ class VanillaField:
             forward = torch.tensor([0.0, 0.0, -1.0]).to(directions)
             sampled = torch.where(facing[:, None], directions, forward)
         rays = Rays.through(origins, sampled, near, far, ndc)
-        return _Chunk(origins, directions, rays, facing, background)
+        return _Chunk(origins, directions, sampled, rays, facing, background)
 
     def _background(self, background: torch.Tensor | None, like: torch.Tensor) -> torch.Tensor:
         if background is None:
@@ -268,12 +269,11 @@ class VanillaField:
         The mean in normalised coordinates is one in 1/depth: infinity has no say in it.
         """
         assert self.setting.ndc is not None
-        assert chunk.facing is not None
-        directions = torch.where(
-            chunk.facing[:, None], chunk.directions, torch.full_like(chunk.directions, torch.nan)
-        )
-        within = distances.clamp(max=1.0 - 1e-6)
-        return self.setting.ndc.from_ndc_distance(within, chunk.origins, directions)
+        known = ~distances.isnan() if chunk.facing is None else chunk.facing & ~distances.isnan()
+        # NaN would spread through the gradient, even where it is not chosen.
+        within = torch.where(known, distances, torch.zeros_like(distances)).clamp(max=1.0 - 1e-6)
+        found = self.setting.ndc.from_ndc_distance(within, chunk.origins, chunk.sampled)
+        return torch.where(known, found, torch.full_like(found, torch.nan))
 
 
 def _check_rays(origins: torch.Tensor, directions: torch.Tensor) -> None:

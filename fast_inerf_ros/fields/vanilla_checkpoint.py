@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from fast_inerf_ros.errors import InputError
@@ -15,7 +14,7 @@ from fast_inerf_ros.fields.field import FieldFrame
 from fast_inerf_ros.fields.vanilla import VanillaField
 from fast_inerf_ros.fields.vanilla_network import NerfNetwork, NetworkPair, check_entries, restored
 from fast_inerf_ros.fields.vanilla_setting import VanillaSetting
-from fast_inerf_ros.geometry.se3 import SE3
+from fast_inerf_ros.geometry.stored_pose import StoredPose
 
 STEP, COARSE, FINE, OPTIMIZER = (
     "global_step",
@@ -176,10 +175,14 @@ def _mapping_with(value: object, keys: tuple[str, ...], what: str) -> Mapping[st
 
 
 def _extras(setting: VanillaSetting, frame: FieldFrame) -> dict[str, Any]:
+    pose = StoredPose.of(frame.T_world_field)
     return {
         "version": EXTRAS_VERSION,
         "setting": setting.to_metadata(),
-        "T_world_field": frame.matrix().tolist(),
+        "T_world_field": {
+            "translation": [float(number) for number in pose.translation],
+            "quaternion_xyzw": list(pose.quaternion_xyzw),
+        },
         "metres_per_unit": frame.metres_per_unit,
         "metric": frame.metric,
     }
@@ -201,9 +204,11 @@ def _parsed_extras(text: object, source: str) -> tuple[VanillaSetting | None, Fi
             "update this package"
         )
     try:
-        matrix = np.array(extras["T_world_field"], dtype=np.float64)
+        pose = _mapping_with(extras["T_world_field"], ("translation", "quaternion_xyzw"), "pose")
         frame = FieldFrame(
-            SE3.from_matrix(matrix), float(extras["metres_per_unit"]), bool(extras["metric"])
+            StoredPose.from_numbers(pose["translation"], pose["quaternion_xyzw"]),
+            float(extras["metres_per_unit"]),
+            bool(extras["metric"]),
         )
         return VanillaSetting.from_metadata(extras["setting"]), frame
     except (TypeError, ValueError) as error:  # InputError is a ValueError

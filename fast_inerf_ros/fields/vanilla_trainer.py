@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -64,7 +65,8 @@ class VanillaTrainer:
         )
         if optimizer_state is not None:
             check_optimizer(optimizer_state, field.networks, "optimizer state")
-            self._optimizer.load_state_dict(dict(optimizer_state))
+            # A copy: torch would go on to change the tensors of the checkpoint itself.
+            self._optimizer.load_state_dict(copy.deepcopy(dict(optimizer_state)))
 
     @classmethod
     def resumed(

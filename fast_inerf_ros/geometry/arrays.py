@@ -69,7 +69,8 @@ def to_like(array: Array, like: Array) -> Array:
     """Copy of an array with the kind (numpy or torch), dtype and device of another."""
     xp = namespace(like)
     if namespace(array) is not xp:
-        array = np.asarray(array.detach().cpu() if hasattr(array, "detach") else array)
+        # A copy: torch would share the memory, and warns of numpy arrays that are read-only.
+        array = np.array(array.detach().cpu() if hasattr(array, "detach") else array)
         return xp.asarray(array, dtype=like.dtype, device=array_api_compat.device(like))
     return array_api_compat.to_device(xp.astype(array, like.dtype), array_api_compat.device(like))
 
@@ -77,7 +78,7 @@ def to_like(array: Array, like: Array) -> Array:
 def constant(values: Iterable[Any] | float, like: Array) -> Array:
     """Array of given numbers with the kind, dtype and device of another."""
     xp = namespace(like)
-    numbers = np.asarray(values, dtype=np.float64)
+    numbers = np.array(values, dtype=np.float64)
     return xp.asarray(numbers, dtype=like.dtype, device=array_api_compat.device(like))
 
 

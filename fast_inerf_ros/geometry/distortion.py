@@ -7,8 +7,10 @@ land inside it; such points become NaN, in both directions.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
-from math import inf, pi, sqrt, tan
+from functools import lru_cache
+from math import atan, inf, pi, sqrt, tan
 from typing import Protocol
 
 import numpy as np
@@ -29,7 +31,13 @@ BROWN_CONRADY = ("plumb_bob", "rational_polynomial")
 """Models that are a pinhole when all coefficients are zero."""
 
 LARGEST_RADIUS = 1000.0
-"""Tangent of the widest angle to the axis that a distorting lens may have (89.94 degrees)."""
+"""Largest distance from the axis, distorted or not, at distance 1 (89.94 degrees)."""
+
+FOLD_MARGIN = 1e-3
+"""Part of the radius that is left out at a fold, where the inverse has no derivative."""
+
+N_TURNS, N_RADII = 72, 128
+"""Directions and radii at which the domain of a lens without symmetry is searched."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +56,8 @@ class Distorted:
         return self.dx_dx * self.dy_dy - self.dx_dy * self.dy_dx
 
 
-class Distortion(Protocol):
-    """What the camera needs of a lens model."""
+class Distortion(Hashable, Protocol):
+    """What the camera needs of a lens model; models are immutable and compare by value."""
 
     def distort(self, x: Array, y: Array) -> Distorted:
         """Distort coordinates without regard to the valid domain."""
@@ -103,6 +111,10 @@ class BrownConrady:
         squared = Polynomial([0.0, 1.0])
         growth = (top + 2 * squared * top.deriv()) * bottom - 2 * squared * top * bottom.deriv()
         return sqrt(min(_first_positive_root(growth), _first_positive_root(bottom)))
+
+    def is_decentred(self) -> bool:
+        """Whether the image depends on the direction, not on the radius alone."""
+        return any((*self.tangential, *self.prism))
 
     def _radial_scale(self, squared: Array) -> tuple[Array, Array]:
         """Radial factor and its derivative by the squared radius."""
@@ -200,9 +212,35 @@ def from_coefficients(model: str, coefficients: tuple[float, ...]) -> Distortion
     return BrownConrady((k1, k2, k3), (k4, k5, k6), (p1, p2), (s1, s2, s3, s4))
 
 
+@lru_cache(maxsize=64)
 def widest_radius(lens: Distortion) -> float:
-    """Undistorted radius that ends the valid domain of a lens."""
-    return min(lens.largest_radius(), LARGEST_RADIUS)
+    """Undistorted radius that ends the valid domain of a lens.
+
+    Inside of it the symmetric part of the Jacobian is positive definite. On a disc, which is
+    convex, no two points can then have the same image (Gale and Nikaido 1965).
+    """
+    radial = min((1 - FOLD_MARGIN) * lens.largest_radius(), LARGEST_RADIUS)
+    radii = np.tan(np.linspace(0.0, atan(radial), 64 * N_RADII))
+    radial = float(np.interp(LARGEST_RADIUS, lens.radial(radii), radii))
+    if not (isinstance(lens, BrownConrady) and lens.is_decentred()):
+        return radial
+    turns = np.linspace(0.0, 2 * pi, N_TURNS, endpoint=False)
+
+    def is_single_valued(radius: Array) -> Array:
+        """Whether no direction folds at radii (n,)."""
+        at = lens.distort(radius[:, None] * np.cos(turns), radius[:, None] * np.sin(turns))
+        mixed = (at.dx_dy + at.dy_dx) / 2
+        definite = (at.dx_dx > 0) & (at.dx_dx * at.dy_dy > mixed * mixed)
+        return np.asarray(definite.all(axis=-1))
+
+    radii = np.tan(np.linspace(0.0, atan(radial), N_RADII))
+    for _ in range(3):
+        inside = is_single_valued(radii)
+        if inside.all():
+            return float(radii[-1])
+        first = int(np.argmin(inside))
+        radii = np.linspace(radii[first - 1], radii[first], N_RADII)
+    return (1 - FOLD_MARGIN) * float(radii[0])
 
 
 def _first_positive_root(polynomial: Polynomial) -> float:

@@ -67,7 +67,7 @@ def _distort_valid(lens: Distortion, points: Array) -> tuple[Distorted, Array]:
     bounded = (xp.abs(x) < largest) & (xp.abs(y) < largest)
     x, y = (xp.where(bounded, value, xp.zeros_like(value)) for value in (x, y))
     at = lens.distort(x, y)
-    return at, bounded & (x * x + y * y < largest**2) & (at.determinant() > 0)
+    return at, bounded & (x * x + y * y < largest**2)
 
 
 def _masked(points: Array, valid: Array) -> Array:

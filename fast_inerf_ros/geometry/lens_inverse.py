@@ -8,7 +8,8 @@ the Jacobian held, and only that step is differentiated.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import atan
+from functools import lru_cache
+from math import atan, tan
 
 import numpy as np
 
@@ -23,32 +24,36 @@ CHUNK = 16384
 
 @dataclass(frozen=True)
 class RadialInverse:
-    """Undistorted over distorted radius, at equal steps of atan(distorted radius)."""
+    """Angle to the axis (rad) at equal steps of atan(distorted radius), tangential terms aside.
 
-    ratios: Array
+    Distorted coordinates from `limit` on have no inverse.
+    """
+
+    angles: Array
     step: float
     limit: float
 
     @staticmethod
+    @lru_cache(maxsize=64)
     def of(lens: Distortion) -> RadialInverse:
         """Tabulate the radial part of a lens over its valid domain."""
-        radii = np.tan(np.linspace(0.0, atan(widest_radius(lens)), 8 * N_SAMPLES))
-        distorted = lens.radial(radii)
-        angles = np.linspace(0.0, atan(distorted[-1]), N_SAMPLES)
-        wanted = np.tan(angles)
-        ratios = np.ones(N_SAMPLES)
-        ratios[1:] = np.interp(wanted[1:], distorted, radii) / wanted[1:]
-        return RadialInverse(ratios, float(angles[1]), min(2 * float(distorted[-1]) + 1, 1e12))
+        angles = np.linspace(0.0, atan(widest_radius(lens)), 8 * N_SAMPLES)
+        distorted = np.arctan(lens.radial(np.tan(angles)))
+        wanted = np.linspace(0.0, distorted[-1], N_SAMPLES)
+        solved = np.interp(wanted, distorted, angles)
+        solved.flags.writeable = False
+        return RadialInverse(solved, float(wanted[1]), 2 * tan(distorted[-1]) + 1)
 
     def start(self, x: Array, y: Array) -> tuple[Array, Array]:
         """Undistorted coordinates (...) by the radial part alone."""
         xp = namespace(x)
-        ratios = constant(self.ratios, x)
-        position = xp.atan(xp.sqrt(x * x + y * y)) / self.step
-        position = xp.clip(position, 0.0, float(N_SAMPLES - 1))
+        angles = constant(self.angles, x)
+        radius = xp.sqrt(x * x + y * y)
+        position = xp.clip(xp.atan(radius) / self.step, 0.0, float(N_SAMPLES - 1))
         lower = xp.clip(xp.astype(position, xp.int64), 0, N_SAMPLES - 2)
         fraction = position - xp.astype(lower, x.dtype)
-        ratio = ratios[lower] * (1 - fraction) + ratios[lower + 1] * fraction
+        angle = angles[lower] * (1 - fraction) + angles[lower + 1] * fraction
+        ratio = xp.tan(angle) / xp.clip(radius, 1e-30, None)
         return x * ratio, y * ratio
 
 
@@ -76,8 +81,7 @@ def _undistort(lens: Distortion, table: RadialInverse, points: Array) -> Array:
     x, y, at, error = _newton(lens, held, table.start(*held), largest)
     step_x, step_y = _newton_step(at, at.x - target_x, at.y - target_y)
     x, y = x - step_x, y - step_y
-    valid = bounded & (error < _tolerance(points)) & (at.determinant() > 0)
-    valid = valid & (detached(x * x + y * y) < largest**2)
+    valid = bounded & (error < _tolerance(points)) & (detached(x * x + y * y) < largest**2)
     nothing = xp.full_like(x, float("nan"))
     return xp.stack([xp.where(valid, x, nothing), xp.where(valid, y, nothing)], axis=-1)
 
@@ -88,14 +92,15 @@ def _newton(
     start: tuple[Array, Array],
     largest: float,
 ) -> tuple[Array, Array, Distorted, Array]:
-    """Coordinates x, y, the lens there, and the error (...) that one more step removes."""
+    """Coordinates x, y, the lens there, and the relative error (...) one more step removes."""
     xp = namespace(*start)
     x, y = start
     tolerance = _tolerance(x)
+    unit = 1 + xp.abs(target[0]) + xp.abs(target[1])
     for iteration in range(MAX_ITERATIONS):
         at = lens.distort(x, y)
         error_x, error_y = at.x - target[0], at.y - target[1]
-        error = xp.abs(error_x) + xp.abs(error_y)
+        error = (xp.abs(error_x) + xp.abs(error_y)) / unit
         if iteration == MAX_ITERATIONS - 1 or bool(xp.all(error < tolerance)):
             break
         step_x, step_y = _newton_step(at, error_x, error_y)
@@ -118,7 +123,7 @@ def _keep_inside(x: Array, y: Array, largest: float) -> tuple[Array, Array]:
     """Pull points that jumped out of the valid domain back to its border."""
     xp = namespace(x)
     squared = x * x + y * y
-    border = constant((0.9999 * largest) ** 2, x)
+    border = constant(((1 - 1e-6) * largest) ** 2, x)
     outside = squared > border
     if not bool(xp.any(outside)):
         return x, y

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, Optional, TypeVar
 
 from fast_inerf_ros.config import Option, build, dump, file_values, options
+from fast_inerf_ros.config.value_rule import NONE_WORDS, Value
+from fast_inerf_ros.config.yaml_text import parse_yaml, resolve_scalar
 from fast_inerf_ros.errors import InputError, suggestion
-from fast_inerf_ros.value_rule import NONE_WORDS, Value
-from fast_inerf_ros.yaml_text import parse_yaml, resolve_scalar
 
 Config = TypeVar("Config")
 Main = Callable[[Config], Optional[int]]

@@ -9,14 +9,13 @@ world coordinates and metres.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 
-from fast_inerf_ros.errors import InputError
-from fast_inerf_ros.geometry.se3 import SE3
+from fast_inerf_ros.geometry.field_frame import FieldFrame
 
 Bound = float | torch.Tensor
 """Near or far limit along the rays: one number, or one per ray (N,)."""
@@ -50,37 +49,6 @@ class RayDerivatives:
     color_direction: torch.Tensor  # (N, 3, 3)
     depth_origin: torch.Tensor  # (N, 3)
     depth_direction: torch.Tensor  # (N, 3)
-
-
-@dataclass(frozen=True)
-class FieldFrame:
-    """Where a field lies in the world: p_world = T_world_field @ (metres_per_unit * p_field).
-
-    ``metric`` is False while the true scale of the scene is unknown.
-    """
-
-    T_world_field: SE3 = field(default_factory=SE3.identity)
-    metres_per_unit: float = 1.0
-    metric: bool = False
-
-    def __post_init__(self) -> None:
-        if not (np.isfinite(self.metres_per_unit) and self.metres_per_unit > 0):
-            raise InputError(
-                f"metres_per_unit: expected a positive number, got {self.metres_per_unit!r}; "
-                "give the length of one field unit in metres"
-            )
-
-    def matrix(self) -> np.ndarray:
-        """T_world_field as a float64 array (4, 4)."""
-        return np.asarray(self.T_world_field.matrix(), dtype=np.float64)
-
-    def rays_to_field(
-        self, origins: torch.Tensor, directions: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Rays in the world (metres) as rays in the field (field units), each (N, 3)."""
-        matrix = torch.as_tensor(self.matrix(), dtype=origins.dtype, device=origins.device)
-        rotation, translation = matrix[:3, :3], matrix[:3, 3]
-        return (origins - translation) @ rotation / self.metres_per_unit, directions @ rotation
 
 
 @runtime_checkable
@@ -129,7 +97,7 @@ class Field(Protocol):
     def query(
         self, points: torch.Tensor, directions: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Density (M,) per field unit and colour (M, 3) of ``points`` seen along ``directions``."""
+        """Density (M,) per field unit and colour (M, 3) of points seen along directions."""
 
     def state(self) -> FieldState:
         """Everything that ``from_state`` needs to restore the field."""

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from fast_inerf_ros.errors import InputError
-from fast_inerf_ros.fields.field import Bound, FieldFrame, FieldState, RayDerivatives, Rendered
+from fast_inerf_ros.fields.field import Bound, FieldState, RayDerivatives, Rendered
 from fast_inerf_ros.fields.vanilla_network import NetworkPair, new_networks, restored
 from fast_inerf_ros.fields.vanilla_options import VanillaArchitecture
 from fast_inerf_ros.fields.vanilla_rendering import (
@@ -21,6 +21,7 @@ from fast_inerf_ros.fields.vanilla_rendering import (
     render_rays,
 )
 from fast_inerf_ros.fields.vanilla_setting import VanillaSetting
+from fast_inerf_ros.geometry.field_frame import FieldFrame
 
 MINIMUM_OPACITY = 1e-3
 """A ray with less light absorbed has no depth."""

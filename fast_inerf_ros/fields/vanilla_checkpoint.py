@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from fast_inerf_ros.errors import InputError
-from fast_inerf_ros.fields.field import FieldFrame
 from fast_inerf_ros.fields.vanilla import VanillaField
 from fast_inerf_ros.fields.vanilla_network import NerfNetwork, NetworkPair, check_entries, restored
 from fast_inerf_ros.fields.vanilla_setting import VanillaSetting
+from fast_inerf_ros.geometry.field_frame import FieldFrame
 from fast_inerf_ros.geometry.stored_pose import StoredPose
 
 STEP, COARSE, FINE, OPTIMIZER = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 
+from fast_inerf_ros.config.yaml_text import Located, parse_yaml, read_yaml
 from fast_inerf_ros.io.atomic import write_text
 from fast_inerf_ros.io.scene_description import (
     FieldReference,
@@ -13,7 +14,6 @@ from fast_inerf_ros.io.scene_description import (
     referenced_files,
 )
 from fast_inerf_ros.io.scene_text import read_scene, write_scene
-from fast_inerf_ros.yaml_text import Located, parse_yaml, read_yaml
 
 __all__ = ["FieldReference", "Scene", "SceneObject", "load_scene", "parse_scene", "save_scene"]
 

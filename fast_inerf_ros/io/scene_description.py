@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fast_inerf_ros.config.value_rule import ValueRule
 from fast_inerf_ros.errors import InputError
 from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.geometry.stored_pose import StoredPose
 from fast_inerf_ros.geometry.symmetry import Symmetry
-from fast_inerf_ros.value_rule import ValueRule
 
 _TEXT = ValueRule(str)
 _POSITION = ValueRule(float, container=tuple, length=3, unit="m")

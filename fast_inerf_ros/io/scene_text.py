@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from fast_inerf_ros.config.value_rule import Value, ValueRule
+from fast_inerf_ros.config.yaml_text import Located, yaml_value
 from fast_inerf_ros.errors import InputError, suggestion
 from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.geometry.stored_pose import StoredPose
@@ -22,8 +24,6 @@ from fast_inerf_ros.io.scene_description import (
     SceneError,
     SceneObject,
 )
-from fast_inerf_ros.value_rule import Value, ValueRule
-from fast_inerf_ros.yaml_text import Located, yaml_value
 
 VERSION = 1
 _HEADER = "# A scene of fast_inerf_ros. Metres; T_target_source maps source to target; z is up."

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from fast_inerf_ros import config
+from fast_inerf_ros.config.declaration import unknown_name
+from fast_inerf_ros.config.value_rule import Value
 from fast_inerf_ros.errors import InputError
 from fast_inerf_ros.fields.vanilla_options import (
     VanillaArchitecture,
@@ -21,8 +23,6 @@ from fast_inerf_ros.io.seed_options import (
     SeedInerfOptions,
     SeedNerfOptions,
 )
-from fast_inerf_ros.option import unknown_name
-from fast_inerf_ros.value_rule import Value
 
 Options = TypeVar("Options", SeedNerfOptions, SeedInerfOptions)
 

@@ -22,10 +22,10 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from fast_inerf_ros.config import Option, build, file_values, options, values_of
+from fast_inerf_ros.config.declaration import unknown_name
+from fast_inerf_ros.config.params_file import ROS_OWN_PARAMETERS, belongs_to_ros
+from fast_inerf_ros.config.value_rule import INT64_LIMITS, Value, ValueRule
 from fast_inerf_ros.errors import InputError
-from fast_inerf_ros.option import unknown_name
-from fast_inerf_ros.params_file import ROS_OWN_PARAMETERS, belongs_to_ros
-from fast_inerf_ros.value_rule import INT64_LIMITS, Value, ValueRule
 
 Config = TypeVar("Config")
 

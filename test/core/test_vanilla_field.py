@@ -11,13 +11,14 @@ import pytest
 import torch
 
 from fast_inerf_ros.errors import InputError
-from fast_inerf_ros.fields.field import Field, FieldFrame, render_world
+from fast_inerf_ros.fields.field import Field, render_world
 from fast_inerf_ros.fields.registry import field_class
 from fast_inerf_ros.fields.vanilla import VanillaField
 from fast_inerf_ros.fields.vanilla_network import NetworkPair
 from fast_inerf_ros.fields.vanilla_options import VanillaArchitecture, VanillaRendering
 from fast_inerf_ros.fields.vanilla_rendering import Rays, frozen_samples, network_pass
 from fast_inerf_ros.fields.vanilla_setting import LegacyRays, VanillaSetting
+from fast_inerf_ros.geometry.field_frame import FieldFrame
 from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.rendering.ndc import NdcFrustum
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fast_inerf_ros.config.yaml_text import parse_yaml, read_yaml, resolve_scalar, yaml_value
 from fast_inerf_ros.errors import InputError
-from fast_inerf_ros.yaml_text import parse_yaml, read_yaml, resolve_scalar, yaml_value
 
 PROPERTY = settings(deadline=None, derandomize=True, max_examples=200)
 

@@ -21,9 +21,9 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from fast_inerf_ros.config import dump, parse
+from fast_inerf_ros.config.yaml_text import resolve_scalar
 from fast_inerf_ros.errors import InputError
 from fast_inerf_ros.nodes.parameters import check_params_files, declare_parameters
-from fast_inerf_ros.yaml_text import resolve_scalar
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from fast_inerf_ros.config.value_rule import Scalar, Value, ValueRule, rule_of
 from fast_inerf_ros.errors import InputError, suggestion
-from fast_inerf_ros.value_rule import Scalar, Value, ValueRule, rule_of
 
 Config = TypeVar("Config")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fast_inerf_ros.yaml_text import Located
+from fast_inerf_ros.config.yaml_text import Located
 
 SECTION_KEY = "ros__parameters"
 ROS_OWN_PARAMETERS = ("use_sim_time", "start_type_description_service")

@@ -1,14 +1,4 @@
-"""Typed configuration: one frozen dataclass = one YAML section = one set of ROS parameters.
-
-A field made by `option` is the only place of a name, type, default, unit, bounds and meaning:
-
-    @dataclass(frozen=True)
-    class TrackerConfig:
-        learning_rate: float = option(0.01, doc="Step of the solver.", minimum=0.0, dynamic=True)
-        tf: TfConfig = section(TfConfig)
-
-A nested dataclass becomes a nested mapping in YAML and a dotted name (`tf.mode`) elsewhere.
-"""
+"""Building configurations: from values, YAML text and files, and changing one option."""
 
 from __future__ import annotations
 
@@ -18,28 +8,11 @@ from collections.abc import Iterable, Mapping
 from os import PathLike
 from typing import Any, TypeVar
 
-from fast_inerf_ros.config_text import describe, dump
+from fast_inerf_ros.config.declaration import Option, options, unknown_name, values_of
+from fast_inerf_ros.config.params_file import values_for
+from fast_inerf_ros.config.value_rule import Value
+from fast_inerf_ros.config.yaml_text import Located, parse_yaml, read_yaml
 from fast_inerf_ros.errors import InputError
-from fast_inerf_ros.option import Option, option, options, section, unknown_name, values_of
-from fast_inerf_ros.params_file import values_for
-from fast_inerf_ros.value_rule import Value
-from fast_inerf_ros.yaml_text import Located, parse_yaml, read_yaml
-
-__all__ = [
-    "Option",
-    "build",
-    "check",
-    "describe",
-    "dump",
-    "file_values",
-    "load",
-    "option",
-    "options",
-    "parse",
-    "replace",
-    "section",
-    "values_of",
-]
 
 Config = TypeVar("Config")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from fast_inerf_ros.option import Option, options, values_of
-from fast_inerf_ros.params_file import SECTION_KEY
-from fast_inerf_ros.yaml_text import yaml_value
+from fast_inerf_ros.config.declaration import Option, options, values_of
+from fast_inerf_ros.config.params_file import SECTION_KEY
+from fast_inerf_ros.config.yaml_text import yaml_value
 
 LINE_WIDTH = 98
 

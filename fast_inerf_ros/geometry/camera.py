@@ -21,6 +21,8 @@ __all__ = ["Camera", "Region"]
 OUTSIDE = -10.0
 """Coordinate that OpenCV's remap takes for "outside of the image" (NaN would be undefined)."""
 
+LARGEST_PIXEL = 1e12
+
 
 @dataclass(frozen=True)
 class Camera:
@@ -133,6 +135,8 @@ class Camera:
     def normalise(self, pixels: Array) -> Array:
         """Coordinates x/z, y/z (..., 2) without distortion of pixels (..., 2), NaN as above."""
         points = require_shape(as_float(pixels), (2,), "pixels")
+        # Infinity becomes NaN, and nothing overflows later on.
+        points = _nan_unless(namespace(points).abs(points) < LARGEST_PIXEL, points)
         focal = constant([self.fx, self.fy], points)
         distorted = (points - constant([self.cx, self.cy], points)) / focal
         return lens.undistort(self.distortion_model, self.distortion, distorted)

@@ -65,6 +65,9 @@ class Distortion(Hashable, Protocol):
     def radial(self, radius: Array) -> Array:
         """Distorted radius (...) of undistorted radii (...), tangential terms aside."""
 
+    def refine_angle(self, angle: Array, distorted: Array) -> Array:
+        """Better angle (...) to the axis, in radians, for distorted radii (...)."""
+
     def largest_radius(self) -> float:
         """Undistorted radius below which the radial part grows; may be infinite."""
 
@@ -104,13 +107,17 @@ class BrownConrady:
         """Distorted radius (...) of undistorted radii (...), tangential terms aside."""
         return radius * self._radial_scale(radius * radius)[0]
 
+    def refine_angle(self, angle: Array, distorted: Array) -> Array:
+        """The same angle: Newton's method in the plane does well for these polynomials."""
+        return angle
+
     def largest_radius(self) -> float:
         """Undistorted radius below which the radial part grows; may be infinite."""
         top = Polynomial([1.0, *self.polynomial])
         bottom = Polynomial([1.0, *self.denominator])
         squared = Polynomial([0.0, 1.0])
         growth = (top + 2 * squared * top.deriv()) * bottom - 2 * squared * top * bottom.deriv()
-        return sqrt(min(_first_positive_root(growth), _first_positive_root(bottom)))
+        return sqrt(min(_first_positive_root(p, LARGEST_RADIUS**2) for p in (growth, bottom)))
 
     def is_decentred(self) -> bool:
         """Whether the image depends on the direction, not on the radius alone."""
@@ -168,10 +175,17 @@ class Equidistant:
         angle = namespace(radius).atan(radius)
         return angle * self._factors(angle * angle)[0]
 
+    def refine_angle(self, angle: Array, distorted: Array) -> Array:
+        """Two of Newton's steps in the angle; in the plane he overshoots near 90 degrees."""
+        for _ in range(2):
+            ratio, growth = self._factors(angle * angle)
+            angle = angle - (angle * ratio - distorted) / namespace(angle).clip(growth, 1e-3, None)
+        return angle
+
     def largest_radius(self) -> float:
         """Undistorted radius below which the radial part grows; may be infinite."""
         odd = [(2 * k + 1) * c for k, c in enumerate((1.0, *self.polynomial))]
-        angle = sqrt(_first_positive_root(Polynomial(odd)))
+        angle = sqrt(_first_positive_root(Polynomial(odd), pi**2 / 4))
         return tan(angle) if angle < pi / 2 else inf
 
     def _factors(self, turned: Array) -> tuple[Array, Array]:
@@ -243,11 +257,18 @@ def widest_radius(lens: Distortion) -> float:
     return (1 - FOLD_MARGIN) * float(radii[0])
 
 
-def _first_positive_root(polynomial: Polynomial) -> float:
-    """Smallest positive real root, or infinity; nearly double roots count as roots."""
-    coefficients = np.trim_zeros(polynomial.coef, "b")
+def _first_positive_root(polynomial: Polynomial, largest: float) -> float:
+    """Smallest positive real root up to `largest`, or infinity; double roots count as roots.
+
+    The constant term is 1. Terms too small to matter up to `largest` are left out, as they
+    would make the companion matrix overflow.
+    """
+    powers = largest ** np.arange(len(polynomial.coef))
+    matters = np.abs(polynomial.coef) * powers > 1e-9
+    coefficients = polynomial.coef[: np.flatnonzero(matters)[-1] + 1]
     if len(coefficients) < 2:
         return inf
     roots = Polynomial(coefficients).roots()
+    # A double root comes out as a pair with tiny imaginary parts.
     real = roots.real[(np.abs(roots.imag) < 1e-6 * (1 + np.abs(roots.real))) & (roots.real > 0)]
     return float(real.min()) if len(real) else inf

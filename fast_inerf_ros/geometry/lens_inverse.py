@@ -44,7 +44,7 @@ class RadialInverse:
         solved.flags.writeable = False
         return RadialInverse(solved, float(wanted[1]), 2 * tan(distorted[-1]) + 1)
 
-    def start(self, x: Array, y: Array) -> tuple[Array, Array]:
+    def start(self, lens: Distortion, x: Array, y: Array) -> tuple[Array, Array]:
         """Undistorted coordinates (...) by the radial part alone."""
         xp = namespace(x)
         angles = constant(self.angles, x)
@@ -53,6 +53,7 @@ class RadialInverse:
         lower = xp.clip(xp.astype(position, xp.int64), 0, N_SAMPLES - 2)
         fraction = position - xp.astype(lower, x.dtype)
         angle = angles[lower] * (1 - fraction) + angles[lower + 1] * fraction
+        angle = xp.clip(lens.refine_angle(angle, radius), 0.0, float(self.angles[-1]))
         ratio = xp.tan(angle) / xp.clip(radius, 1e-30, None)
         return x * ratio, y * ratio
 
@@ -78,7 +79,7 @@ def _undistort(lens: Distortion, table: RadialInverse, points: Array) -> Array:
     target_x = xp.where(bounded, target_x, xp.zeros_like(target_x))
     target_y = xp.where(bounded, target_y, xp.zeros_like(target_y))
     held = (detached(target_x), detached(target_y))
-    x, y, at, error = _newton(lens, held, table.start(*held), largest)
+    x, y, at, error = _newton(lens, held, table.start(lens, *held), largest)
     step_x, step_y = _newton_step(at, at.x - target_x, at.y - target_y)
     x, y = x - step_x, y - step_y
     valid = bounded & (error < _tolerance(points)) & (detached(x * x + y * y) < largest**2)

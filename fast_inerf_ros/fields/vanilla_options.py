@@ -1,7 +1,7 @@
 """Options of the original NeRF: its networks, its rendering and its training.
 
-Defaults are those of nerf-pytorch; `io/seed_config.py` maps the names of its configuration
-files to these.
+Defaults are those of nerf-pytorch; `vanilla_seed.py` translates the names of its
+configuration files.
 """
 
 from __future__ import annotations

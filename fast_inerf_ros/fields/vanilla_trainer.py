@@ -101,7 +101,10 @@ class VanillaTrainer:
     def accumulate(
         self, rays: tuple[torch.Tensor, torch.Tensor], targets: torch.Tensor
     ) -> TrainingStats:
-        """Compute the gradients of a batch, in parts of `rays_per_chunk` rays.
+        """Compute the gradients of a batch, in parts that the options of rendering bound.
+
+        They are summed over the parts: how large these are changes memory and speed, and which
+        random numbers a ray gets, but not what is learnt.
 
         rays: origins and directions, each (N, 3), in field coordinates. Samples lie between
             `near` and `far` times the length of the direction, so give directions of unit depth
@@ -113,7 +116,7 @@ class VanillaTrainer:
         self._optimizer.zero_grad()
         generator = np.random.default_rng((self.options.seed, self.global_step))
         jitter = Jitter(generator, self.options.perturb > 0, self.options.density_noise)
-        size, limit = len(origins), self.field.setting.rendering.rays_per_chunk
+        size, limit = len(origins), self._rays_per_part()
         totals = torch.zeros(2, device=origins.device)
         for start in range(0, size, limit):
             part = slice(start, start + limit)
@@ -130,6 +133,12 @@ class VanillaTrainer:
         for group in self._optimizer.param_groups:
             group["lr"] = self.options.learning_rate * 0.1**decay
         self.global_step += 1
+
+    def _rays_per_part(self) -> int:
+        """The graph of a part holds every point of its rays: they must fit as one chunk."""
+        rendering = self.field.setting.rendering
+        samples = rendering.n_samples + rendering.n_importance
+        return max(1, min(rendering.rays_per_chunk, rendering.points_per_chunk // samples))
 
     def _rays(self, origins: torch.Tensor, directions: torch.Tensor) -> Rays:
         setting = self.field.setting

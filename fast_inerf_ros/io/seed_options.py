@@ -1,6 +1,6 @@
 """The vocabulary of the seed project: every option of its commands, with its own defaults.
 
-Names are kept as its users type them; `io/seed_config.py` translates them.
+Names are kept as its users type them; `fields/vanilla_seed.py` translates them.
 """
 
 from __future__ import annotations

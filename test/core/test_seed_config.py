@@ -7,15 +7,13 @@ import pytest
 from fast_inerf_ros import config
 from fast_inerf_ros.errors import InputError
 from fast_inerf_ros.fields.vanilla_options import VanillaOptions
-from fast_inerf_ros.io.seed_config import (
-    dump_seed_config,
-    load_seed_config,
-    parse_seed_config,
+from fast_inerf_ros.fields.vanilla_seed import (
     uses_ndc,
     vanilla_architecture,
     vanilla_options,
     vanilla_rendering,
 )
+from fast_inerf_ros.io.seed_config import dump_seed_config, load_seed_config, parse_seed_config
 from fast_inerf_ros.io.seed_options import SeedInerfOptions, SeedNerfOptions
 
 LEGO = """\

@@ -17,6 +17,7 @@ import torch
 from fast_inerf_ros.errors import InputError
 from fast_inerf_ros.fields.vanilla import VanillaField
 from fast_inerf_ros.fields.vanilla_checkpoint import EXTRAS, VanillaCheckpoint
+from fast_inerf_ros.fields.vanilla_file import load_vanilla, save_vanilla
 from fast_inerf_ros.fields.vanilla_options import (
     VanillaArchitecture,
     VanillaRendering,
@@ -26,7 +27,6 @@ from fast_inerf_ros.fields.vanilla_setting import LegacyRays, VanillaSetting
 from fast_inerf_ros.fields.vanilla_trainer import VanillaTrainer
 from fast_inerf_ros.geometry.field_frame import FieldFrame
 from fast_inerf_ros.geometry.se3 import SE3
-from fast_inerf_ros.io.vanilla_checkpoint import load_vanilla, save_vanilla
 from fast_inerf_ros.rendering.ndc import NdcFrustum
 
 ORIGINAL = Path(__file__).parents[1] / "data" / "nerf_pytorch.tar"

@@ -15,13 +15,13 @@ import pytest
 import torch
 
 from fast_inerf_ros.fields.vanilla import VanillaField
+from fast_inerf_ros.fields.vanilla_file import load_vanilla
 from fast_inerf_ros.fields.vanilla_network import NetworkPair, NetworkShape, restored
 from fast_inerf_ros.fields.vanilla_options import VanillaRendering, VanillaTraining
 from fast_inerf_ros.fields.vanilla_rendering import Rays, render_rays
 from fast_inerf_ros.fields.vanilla_setting import LegacyRays, VanillaSetting
 from fast_inerf_ros.fields.vanilla_trainer import VanillaTrainer
 from fast_inerf_ros.geometry import conventions
-from fast_inerf_ros.io.vanilla_checkpoint import load_vanilla
 from fast_inerf_ros.rendering.ndc import NdcFrustum
 
 DATA = Path(__file__).parents[1] / "data"

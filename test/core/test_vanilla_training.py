@@ -10,6 +10,7 @@ import torch
 
 from fast_inerf_ros.errors import InputError
 from fast_inerf_ros.fields.vanilla import VanillaField
+from fast_inerf_ros.fields.vanilla_file import load_vanilla, save_vanilla
 from fast_inerf_ros.fields.vanilla_options import (
     VanillaArchitecture,
     VanillaRendering,
@@ -17,7 +18,6 @@ from fast_inerf_ros.fields.vanilla_options import (
 )
 from fast_inerf_ros.fields.vanilla_setting import VanillaSetting
 from fast_inerf_ros.fields.vanilla_trainer import VanillaTrainer
-from fast_inerf_ros.io.vanilla_checkpoint import load_vanilla, save_vanilla
 from fast_inerf_ros.training.pixel_batches import PixelBatches
 
 SMALL = VanillaArchitecture(

@@ -123,7 +123,7 @@ def _write(folder: Path, topic: str, config: CollectConfig, collection: Collecti
     folder.mkdir(parents=True, exist_ok=True)
     suffix = SUFFIX[config.image_format]
     frames = collection.sample.frames()
-    names = [f"{frame.index:06d}{suffix}" for frame in frames]
+    names = [f"{frame.number:06d}{suffix}" for frame in frames]
     for name, frame in zip(names, frames, strict=True):
         _write_image(folder / name, frame.image, config)
     sheet = contact_sheet(
@@ -146,7 +146,7 @@ def _write_image(path: Path, image: Any, config: CollectConfig) -> None:
 
 def _labels(frames: Sequence[Frame]) -> list[str]:
     start_ns = frames[0].stamp_ns
-    return [f"#{frame.index}  {(frame.stamp_ns - start_ns) * 1e-9:.2f} s" for frame in frames]
+    return [f"#{frame.number}  {(frame.stamp_ns - start_ns) * 1e-9:.2f} s" for frame in frames]
 
 
 def _sentence(summary: dict[str, Any]) -> str:

@@ -22,7 +22,7 @@ LIVE_WITHIN_S = 60.0
 class Frame(NamedTuple):
     """One image: its number, stamp (nanoseconds) and RGB pixels (H, W, 3) uint8."""
 
-    index: int
+    number: int
     stamp_ns: int
     image: NDArray[np.uint8]
 
@@ -41,12 +41,12 @@ class EvenSample:
 
     def add(self, frame: Frame) -> None:
         """Take note of the next frame; its image is copied if it is kept."""
-        if frame.index % self._stride:
+        if frame.number % self._stride:
             return
         self._frames.append(frame._replace(image=frame.image.copy()))
         if len(self._frames) > 2 * self._size:
             self._stride *= 2
-            self._frames = [kept for kept in self._frames if kept.index % self._stride == 0]
+            self._frames = [kept for kept in self._frames if kept.number % self._stride == 0]
 
     def frames(self) -> list[Frame]:
         """Return at most ``size`` frames, the first and the last that were kept among them."""

@@ -43,7 +43,7 @@ def encode_image(image: NDArray[Any], header: Header, encoding: str | None = Non
         )
     # The message's setter takes an array('B') as it is and checks anything else item by item.
     data = array.array("B")
-    data.frombytes(np.ascontiguousarray(image).reshape(-1).view(np.uint8))
+    data.frombytes(np.ascontiguousarray(image).reshape(-1).view(np.uint8).data)
     message = Image(header=header, encoding=encoding or own_encoding)
     message.height, message.width = image.shape[:2]
     message.step = image.shape[1] * channels * image.dtype.itemsize

@@ -132,10 +132,15 @@ class Listener:
         return self.wait_until(lambda heard: len(heard[name]) >= count)[name]
 
     def wait_until(self, condition):
+        """Wait until a condition on everything heard, by topic, is true; return all that."""
+        deadline = time.monotonic() + PATIENCE_S
         with self._news:
-            if not self._news.wait_for(lambda: condition(self._heard), PATIENCE_S):
-                counts = {name: len(items) for name, items in self._heard.items()}
-                raise AssertionError(f"waited in vain; heard {counts}")
+            while not condition(self._heard):
+                # Conditions may look at other things than messages, so they are asked again.
+                self._news.wait(0.05)
+                if time.monotonic() > deadline:
+                    counts = {name: len(items) for name, items in self._heard.items()}
+                    raise AssertionError(f"waited in vain; heard {counts}")
         return self._heard
 
     def heard(self, name):

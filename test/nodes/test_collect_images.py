@@ -117,7 +117,7 @@ def test_the_kept_frames_are_evenly_spread_in_bounded_memory(size, count):
     for index in range(count):
         sample.add(Frame(index, index, np.zeros((1, 1, 3), np.uint8)))
         assert len(sample._frames) <= 2 * size
-    kept = [frame.index for frame in sample.frames()]
+    kept = [frame.number for frame in sample.frames()]
     assert len(kept) == min(size, count)
     assert kept[0] == 0
     gaps = np.diff(kept)

@@ -61,6 +61,12 @@ def box_bounds(T_world_camera: SE3, half_side: float) -> Floats:
     return np.stack([near, far], axis=-1)
 
 
+def replaced_bounds(bounds: Floats, near: float | None, far: float | None) -> Floats:
+    """The same depths (n, 2) but for those that the user gives."""
+    given = [np.nan if value is None else value for value in (near, far)]
+    return np.where(np.isnan(given), bounds, given)
+
+
 def _focus_distance(T_world_camera: SE3) -> Floats:
     """Distance (n,) of each camera to what they all look at, or to the spread of the cameras."""
     origins = np.asarray(T_world_camera.translation, dtype=np.float64)

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fast_inerf_ros.datasets.bounds import estimated_bounds
+from fast_inerf_ros.datasets.bounds import estimated_bounds, replaced_bounds
+from fast_inerf_ros.datasets.colmap_files import check_binary_model
 from fast_inerf_ros.datasets.image_folders import choose_image_folder, fitted_camera
 from fast_inerf_ros.datasets.images import LazyImages, image_size
 from fast_inerf_ros.datasets.options import DatasetOptions
 from fast_inerf_ros.datasets.posed_images import PosedImages, Splits, rigid_poses
 from fast_inerf_ros.errors import InputError
-from fast_inerf_ros.fields.field import FieldFrame
 from fast_inerf_ros.geometry.camera import Camera
 from fast_inerf_ros.geometry.conventions import corner_to_centre
 from fast_inerf_ros.geometry.se3 import SE3
@@ -74,14 +74,14 @@ def load_colmap(folder: Path, options: DatasetOptions) -> PosedImages:
         [image.cam_from_world().matrix() for image in present], names, folder
     )
     T_world_camera = T_camera_world.inverse()
+    bounds = _bounds(model, present, T_world_camera)
     posed = PosedImages(
         name=folder.resolve().name,
         images=LazyImages(paths, sizes),
         cameras=cameras,
         T_world_camera=T_world_camera,
-        bounds=_bounds(model, present, T_world_camera),
+        bounds=replaced_bounds(bounds, options.near, options.far),
         splits=Splits.hold_out(len(names), options.hold_out),
-        frame=FieldFrame(),
         names=names,
         n_missing=len(registered) - len(present),
     )
@@ -107,6 +107,7 @@ def _read_model(folder: Path) -> Any:
             f"{folder}: expected a COLMAP model (cameras.bin or cameras.txt) in sparse/0, got "
             "none; check the path"
         )
+    check_binary_model(model_folder)
     try:
         pycolmap = importlib.import_module("pycolmap")  # optional: 40 MB
     except ImportError:

@@ -12,14 +12,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fast_inerf_ros.datasets.bounds import replaced_bounds
 from fast_inerf_ros.datasets.image_folders import ImageFolder, choose_image_folder, fitted_camera
 from fast_inerf_ros.datasets.images import LazyImages, image_size
 from fast_inerf_ros.datasets.options import DatasetOptions
 from fast_inerf_ros.datasets.posed_images import PosedImages, Splits, rigid_poses
 from fast_inerf_ros.errors import InputError
-from fast_inerf_ros.fields.field import FieldFrame
 from fast_inerf_ros.geometry.camera import Camera
 from fast_inerf_ros.geometry.conventions import corner_to_centre, llff_to_opencv, opencv_to_opengl
+from fast_inerf_ros.geometry.field_frame import FieldFrame
 from fast_inerf_ros.geometry.se3 import SE3, SO3
 from fast_inerf_ros.geometry.similarity import Similarity
 
@@ -50,15 +51,14 @@ def load_llff(folder: Path, options: DatasetOptions) -> PosedImages:
         for numbers, size, name in zip(columns[:, :, 4], sizes, names, strict=True)
     )
     T_world_camera = rigid_poses(list(llff_to_opencv(columns)), names, folder / POSES_FILE)
-    world_from_field = _normalisation(T_world_camera, bounds, options)
     posed = PosedImages(
         name=folder.resolve().name,
         images=LazyImages(images.paths, sizes),
         cameras=cameras,
         T_world_camera=T_world_camera,
-        bounds=bounds,
+        bounds=replaced_bounds(bounds, options.near, options.far),
         splits=Splits.hold_out(len(names), options.hold_out),
-        frame=FieldFrame(world_from_field.transform, world_from_field.scale),
+        frame=_field_frame(T_world_camera, bounds, options),
         names=names,
         ndc=options.ndc and not options.spherify,
     )
@@ -106,8 +106,8 @@ def _camera(numbers: Floats, size: tuple[int, int], where: str) -> Camera:
     return fitted_camera(camera, size, where)
 
 
-def _normalisation(T_world_camera: SE3, bounds: Floats, options: DatasetOptions) -> Similarity:
-    """``p_world = similarity @ p_field`` of what nerf-pytorch's load_llff does."""
+def _field_frame(T_world_camera: SE3, bounds: Floats, options: DatasetOptions) -> FieldFrame:
+    """What nerf-pytorch's load_llff does to the poses, undone by this frame."""
     shrink = bounds.min() * options.bd_factor if options.bd_factor > 0.0 else 1.0
     world_from_field = Similarity(SE3.identity(), float(shrink))
     if options.recentre:
@@ -116,7 +116,7 @@ def _normalisation(T_world_camera: SE3, bounds: Floats, options: DatasetOptions)
     if options.spherify:
         posed = world_from_field.pose_to_source(T_world_camera)
         world_from_field = world_from_field @ _sphere(posed)
-    return world_from_field
+    return FieldFrame(world_from_field.transform, world_from_field.scale)
 
 
 def _average_pose(T_field_camera: SE3) -> SE3:

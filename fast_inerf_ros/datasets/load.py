@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-
-import numpy as np
 
 from fast_inerf_ros.datasets.colmap import has_colmap, load_colmap
 from fast_inerf_ros.datasets.llff import has_llff, load_llff
@@ -41,7 +38,7 @@ def load_dataset(path: Path | str, options: DatasetOptions | None = None) -> Pos
     posed = FORMATS[name][1](path, options)
     if options.factor > 1 and name not in SCALED_BY_THEIR_FOLDER:
         posed = posed.downscaled(options.factor)
-    return _with_given_bounds(posed, options)
+    return posed
 
 
 def recognise(path: Path) -> str:
@@ -60,17 +57,4 @@ def recognise(path: Path) -> str:
     raise InputError(
         f"{path}: expected transforms.json, transforms_train.json, poses_bounds.npy or a COLMAP "
         "model in sparse/0, got none; check the path"
-    )
-
-
-def _with_given_bounds(posed: PosedImages, options: DatasetOptions) -> PosedImages:
-    bounds = posed.bounds.copy()
-    if options.near is not None:
-        bounds[:, 0] = options.near
-    if options.far is not None:
-        bounds[:, 1] = options.far
-    return (
-        posed
-        if np.array_equal(bounds, posed.bounds)
-        else dataclasses.replace(posed, bounds=bounds)
     )

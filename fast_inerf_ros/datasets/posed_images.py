@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from fast_inerf_ros.datasets.images import LazyImages, Pixels, composite
 from fast_inerf_ros.errors import InputError
-from fast_inerf_ros.fields.field import FieldFrame
 from fast_inerf_ros.geometry.camera import Camera
+from fast_inerf_ros.geometry.field_frame import FieldFrame
 from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.geometry.similarity import Similarity
 
@@ -58,8 +58,8 @@ class PosedImages:
     T_world_camera: SE3  # batch shape (n,), OpenCV axes
     bounds: NDArray[np.float64]  # (n, 2): depths, in world units, between which the scene lies
     splits: Splits
-    frame: FieldFrame
     names: tuple[str, ...]  # of the images, as their files say
+    frame: FieldFrame = field(default_factory=FieldFrame)  # where a field trained here lies
     ndc: bool = False  # forward-facing: the vanilla field takes normalised device coordinates
     aabb_scale: float | None = None  # side of the scene's box in instant-ngp's unit cubes
     n_missing: int = 0  # images that the files list and that do not exist
@@ -80,7 +80,7 @@ class PosedImages:
         if self.splits.train.size == 0:
             raise InputError(
                 f"{self.name}: expected images to train on, got none outside the test split; "
-                "hold out fewer"
+                "hold out fewer or add a training split"
             )
         self._check_bounds()
 
@@ -99,7 +99,7 @@ class PosedImages:
 
     @property
     def T_field_camera(self) -> SE3:
-        """Poses (n,) in the coordinates of the field: ``frame`` undone."""
+        """Poses (n,) in the coordinates of the field."""
         return self._world_from_field().pose_to_source(self.T_world_camera)
 
     @property
@@ -157,12 +157,12 @@ class PosedImages:
 
         This is how registration makes a scene metric and its z axis point up.
         """
-        field = new_from_world @ self._world_from_field()
+        new_from_field = new_from_world @ self._world_from_field()
         return dataclasses.replace(
             self,
             T_world_camera=new_from_world.pose_to_target(self.T_world_camera),
             bounds=new_from_world.scale * self.bounds,
-            frame=FieldFrame(field.transform, field.scale, metric),
+            frame=FieldFrame(new_from_field.transform, new_from_field.scale, metric),
         )
 
     def _world_from_field(self) -> Similarity:

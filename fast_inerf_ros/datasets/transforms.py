@@ -2,8 +2,8 @@
 
 Axes are OpenGL's (y up, z backwards), principal points count from the image corner. Two layouts:
 ``transforms_train.json`` with ``_val`` and ``_test`` beside it, or one ``transforms.json``, whose
-frames are sorted by name as instant-ngp does. Beyond the common entries, ``near``, ``far``
-(world units) and ``metric`` (the unit is the metre) of the file are understood.
+frames are sorted by name as instant-ngp does. Beyond the common entries, ``near``, ``far`` (file
+units), ``metres_per_unit`` of the file (1) and ``metric`` (whether that is known) are understood.
 """
 
 from __future__ import annotations
@@ -19,7 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fast_inerf_ros.datasets.bounds import blender_bounds, box_bounds, estimated_bounds
+from fast_inerf_ros.datasets.bounds import (
+    blender_bounds,
+    box_bounds,
+    estimated_bounds,
+    replaced_bounds,
+)
 from fast_inerf_ros.datasets.images import EXTENSIONS, LazyImages, Size, image_size
 from fast_inerf_ros.datasets.options import DatasetOptions
 from fast_inerf_ros.datasets.posed_images import PosedImages, Splits, rigid_poses
@@ -29,10 +34,11 @@ from fast_inerf_ros.datasets.transforms_camera import (
     has_own_intrinsics,
 )
 from fast_inerf_ros.errors import InputError
-from fast_inerf_ros.fields.field import FieldFrame
 from fast_inerf_ros.geometry.camera import Camera
 from fast_inerf_ros.geometry.conventions import opengl_to_opencv
+from fast_inerf_ros.geometry.field_frame import FieldFrame
 from fast_inerf_ros.geometry.se3 import SE3
+from fast_inerf_ros.geometry.similarity import Similarity
 
 logger = logging.getLogger(__name__)
 
@@ -84,20 +90,29 @@ def load_transforms(path: Path, options: DatasetOptions) -> PosedImages:
     chosen = {name: _skipped(name, frames, options) for name, (frames, _) in by_split.items()}
     frames = [frame for group in chosen.values() for frame in group]
     if not frames:
-        raise InputError(f"{path}: expected images, got none that exists; check file_path")
+        raise InputError(
+            f"{path}: expected transforms.json or transforms_train.json, got neither; check the "
+            "path"
+        )
     sizes = [image_size(frame.image) for frame in frames]
-    T_world_camera = _poses(frames)
-    header = frames[0].header
+    header, source = frames[0].header, frames[0].source
+    T_file_camera = _poses(frames)
+    world_from_file = Similarity(
+        SE3.identity(), _optional_number(header, "metres_per_unit", source) or 1.0
+    )
+    bounds = world_from_file.scale * _bounds(header, T_file_camera, source)
     return PosedImages(
         name=path.stem if path.is_file() else path.resolve().name,
         images=LazyImages([frame.image for frame in frames], sizes),
         cameras=_cameras(frames, sizes),
-        T_world_camera=T_world_camera,
-        bounds=_bounds(header, T_world_camera, frames[0].source),
+        T_world_camera=world_from_file.pose_to_target(T_file_camera),
+        bounds=replaced_bounds(bounds, options.near, options.far),
         splits=_splits(chosen, options),
-        frame=FieldFrame(metric=bool(header.get("metric", False))),
+        frame=FieldFrame(
+            metres_per_unit=world_from_file.scale, metric=bool(header.get("metric", False))
+        ),
         names=tuple(frame.name for frame in frames),
-        aabb_scale=_optional_number(header, "aabb_scale", frames[0].source),
+        aabb_scale=_optional_number(header, "aabb_scale", source),
         n_missing=n_missing,
     )
 

@@ -26,7 +26,7 @@ from fast_inerf_ros.geometry.se3 import SE3, SO3
 
 # Name: factor, smallest and largest angle between the views of a pair in degrees, pairs.
 SETS = {
-    "fox": (3, 3.0, 35.0, 40),
+    "fox": (3, 3.0, 35.0, 50),
     "fern": (0, 0.0, 25.0, 130),
     "lego_400": (0, 3.0, 22.0, 50),
 }

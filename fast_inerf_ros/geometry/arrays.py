@@ -65,12 +65,17 @@ def require_finite(array: Array, name: str) -> Array:
     return array
 
 
+def to_numpy(array: Array) -> Array:
+    """The same numbers as a numpy array: tensors leave their graph and their device."""
+    return np.asarray(array.detach().cpu() if hasattr(array, "detach") else array)
+
+
 def to_like(array: Array, like: Array) -> Array:
     """Copy of an array with the kind (numpy or torch), dtype and device of another."""
     xp = namespace(like)
     if namespace(array) is not xp:
         # A copy: torch would share the memory, and warns of numpy arrays that are read-only.
-        array = np.array(array.detach().cpu() if hasattr(array, "detach") else array)
+        array = to_numpy(array).copy()
         return xp.asarray(array, dtype=like.dtype, device=array_api_compat.device(like))
     return array_api_compat.to_device(xp.astype(array, like.dtype), array_api_compat.device(like))
 

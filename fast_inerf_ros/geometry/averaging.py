@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from fast_inerf_ros.errors import InputError
-from fast_inerf_ros.geometry.arrays import Array
+from fast_inerf_ros.geometry.arrays import Array, to_numpy
 from fast_inerf_ros.geometry.se3 import SE3, SO3
 
 Loss = Literal["squared", "huber", "geman_mcclure"]
@@ -128,7 +128,7 @@ def _require_poses(poses: SE3) -> tuple[Array, Array]:
             f"expected a batch (n,) of one or more poses, got shape {poses.batch_shape}: "
             "stack them with SE3.stack"
         )
-    matrix = np.asarray(poses.matrix(), dtype=np.float64)
+    matrix = to_numpy(poses.matrix()).astype(np.float64)
     if not np.isfinite(matrix).all():
         raise InputError("expected finite poses, got NaN: drop the poses that failed first")
     return matrix[:, :3, :3], matrix[:, :3, 3]
@@ -146,7 +146,7 @@ def _require_options(rotation_scale: float, translation_scale: float, loss: str)
 
 
 def _require_weights(weights: Array | None, count: int) -> Array:
-    values = np.ones(count) if weights is None else np.asarray(weights, dtype=np.float64)
+    values = np.ones(count) if weights is None else to_numpy(weights).astype(np.float64)
     if values.shape != (count,):
         raise InputError(f"expected {count} weights, got shape {values.shape}: one for each pose")
     if not np.isfinite(values).all() or (values < 0).any() or not values.any():

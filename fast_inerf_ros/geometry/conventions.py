@@ -22,6 +22,7 @@ from fast_inerf_ros.geometry.arrays import (
     namespace,
     require_finite,
     require_shape,
+    to_numpy,
 )
 from fast_inerf_ros.geometry.camera import Camera
 from fast_inerf_ros.geometry.covariance import (
@@ -153,7 +154,7 @@ def bop_to_pose(cam_R_m2c: Array, cam_t_m2c_mm: Array) -> SE3:
 
 def pose_to_bop(T_camera_object: SE3) -> tuple[list[float], list[float]]:
     """BOP's `cam_R_m2c` (9, row by row) and `cam_t_m2c` (3) in millimetres, of one pose."""
-    translation = np.asarray(T_camera_object.translation) / METRES_PER_MILLIMETRE
+    translation = to_numpy(T_camera_object.translation) / METRES_PER_MILLIMETRE
     return _row_major_numbers(T_camera_object.rotation), translation.tolist()
 
 
@@ -170,7 +171,7 @@ def props_to_pose(cam_R_m2c: Array, cam_t_m2c: Array) -> SE3:
 def pose_to_props(T_camera_object: SE3) -> tuple[list[float], list[float]]:
     """The two lists of a PROPS file: 9 numbers row by row and 3 metres, camera to model."""
     T_object_camera = T_camera_object.inverse()
-    translation = np.asarray(T_object_camera.translation).tolist()
+    translation = to_numpy(T_object_camera.translation).tolist()
     return _row_major_numbers(T_object_camera.rotation), translation
 
 
@@ -211,7 +212,7 @@ def tum_line_to_pose(line: str) -> tuple[int, SE3]:
 
 def pose_to_tum_line(stamp_ns: int, T_world_camera: SE3) -> str:
     """Line `timestamp tx ty tz qx qy qz qw` of one pose, with all digits of stamp and pose."""
-    position, quaternion = (np.asarray(part) for part in pose_to_ros(T_world_camera))
+    position, quaternion = (to_numpy(part) for part in pose_to_ros(T_world_camera))
     sign = "-" if stamp_ns < 0 else ""
     seconds, nanoseconds = divmod(abs(stamp_ns), 10**9)
     numbers = [repr(float(value)) for value in (*position, *quaternion)]
@@ -270,7 +271,7 @@ def _row_major_rotation(values: Array) -> SO3:
 
 
 def _row_major_numbers(rotation: SO3) -> list[float]:
-    return [float(value) for value in np.asarray(rotation.matrix).reshape(9)]
+    return [float(value) for value in to_numpy(rotation.matrix).reshape(9)]
 
 
 def _three(values: Array) -> Array:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from fast_inerf_ros.errors import InputError
-from fast_inerf_ros.geometry.arrays import Array, to_like
+from fast_inerf_ros.geometry.arrays import Array, to_like, to_numpy
 from fast_inerf_ros.geometry.camera import Camera
 from fast_inerf_ros.geometry.se3 import SE3, SO3
 from fast_inerf_ros.geometry.so3 import skew
@@ -208,7 +208,7 @@ def _minimise(pose: SE3, world: Array, observed: Array, camera: Camera) -> SE3:
 
 
 def _require_pairs(points_world: Array, pixels: Array) -> tuple[Array, Array]:
-    world, observed = (np.asarray(a, dtype=np.float64) for a in (points_world, pixels))
+    world, observed = (to_numpy(a).astype(np.float64) for a in (points_world, pixels))
     if world.ndim != 2 or world.shape[1:] != (3,) or observed.shape != (len(world), 2):
         raise InputError(
             f"expected points (n, 3) and pixels (n, 2), got shapes {world.shape} and "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fast_inerf_ros.errors import InputError
-from fast_inerf_ros.geometry.arrays import Array
+from fast_inerf_ros.geometry.arrays import Array, to_numpy
 from fast_inerf_ros.geometry.se3 import SE3, SO3
 from fast_inerf_ros.geometry.similarity import Similarity
 
@@ -54,7 +54,7 @@ def umeyama(
 
 
 def _require_points(points: Array) -> Array:
-    values = np.asarray(points, dtype=np.float64)
+    values = to_numpy(points).astype(np.float64)
     if values.ndim != 2 or values.shape[1] != 3 or len(values) < 3:
         raise InputError(f"expected three or more points (n, 3), got shape {values.shape}")
     if not np.isfinite(values).all():
@@ -68,7 +68,7 @@ def _normalised_weights(weights: Array | None, source: Array, target: Array) -> 
             f"expected as many source as target points, got {len(source)} and {len(target)}: "
             "points correspond by their index"
         )
-    values = np.ones(len(source)) if weights is None else np.asarray(weights, dtype=np.float64)
+    values = np.ones(len(source)) if weights is None else to_numpy(weights).astype(np.float64)
     if values.shape != (len(source),) or not np.isfinite(values).all() or (values < 0).any():
         raise InputError(
             f"expected {len(source)} weights >= 0, got shape {values.shape}: one for each pair"

@@ -164,3 +164,11 @@ def test_refinement_from_a_prior_pose(camera):
 def test_arguments_that_cannot_be_are_refused(points, pixels, options, message):
     with pytest.raises(InputError, match=message):
         solve_pnp(points, pixels, CAMERAS["pinhole"], **options)
+
+
+def test_tensors_with_gradients_are_taken():
+    torch = pytest.importorskip("torch")
+    points, pixels, truth, _ = scene(CAMERAS["plumb_bob"], 30)
+    tensors = (torch.tensor(array, requires_grad=True) for array in (points, pixels))
+    result = solve_pnp(*tensors, CAMERAS["plumb_bob"])
+    np.testing.assert_allclose(result.T_camera_world.matrix(), truth.matrix(), atol=1e-7)

@@ -10,12 +10,11 @@ from __future__ import annotations
 import os
 
 import yaml
+from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
-
-from launch import LaunchContext, LaunchDescription
 
 PACKAGE = "fast_inerf_ros"
 PROFILES = "FASTDDS_DEFAULT_PROFILES_FILE"

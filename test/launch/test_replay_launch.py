@@ -23,12 +23,12 @@ import launch_testing.actions
 import launch_testing.asserts
 import processes
 from bags import write_bag
+from launch import LaunchDescription
 from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from std_msgs.msg import String
 
 from fast_inerf_ros.nodes import distribution
-from launch import LaunchDescription
 
 LAUNCH_FILE = Path(__file__).parents[2] / "launch" / "replay.launch.py"
 WORDS = [f"word {index}" for index in range(20)]

@@ -139,6 +139,7 @@ def test_the_parameter_file_of_replay_holds_the_defaults():
     importlib.util.find_spec("launch_ros") is None, reason="launch_ros is not installed"
 )
 def test_every_launch_argument_is_an_option_of_replay():
+    pytest.importorskip("launch_ros", reason="launch_ros comes with a ROS distribution")
     path = distribution.share_directory() / "launch" / "replay.launch.py"
     spec = importlib.util.spec_from_file_location("replay_launch", path)
     module = importlib.util.module_from_spec(spec)

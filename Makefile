@@ -28,7 +28,7 @@ lint: setup ## Check style (ruff) and types (mypy)
 	$(RUN) mypy
 
 demo: setup ## Generate a tabletop and send its images over real DDS; pictures in demo_out/
-	$(RUN) bash scripts/demo.sh demo_out
+	$(RUN) python scripts/demo.py demo_out
 
 bench: setup ## Run the benchmarks; tables on the terminal, JSON in benchmarks/results/
 	$(RUN) python -m benchmarks

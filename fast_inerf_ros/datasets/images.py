@@ -67,11 +67,12 @@ class LazyImages:
         return self._used_bytes
 
     def preload(self, n_threads: int = 2) -> None:
-        """Decode every image now, or as many as the cache holds."""
+        """Decode every image now, or the first ones as far as the budget is sure to hold them."""
+        needed = np.cumsum([4 * width * height for width, height in self.sizes])
+        n_images = int(np.searchsorted(needed, self._cache_bytes, side="right"))
         with ThreadPoolExecutor(n_threads) as pool:
-            for _ in pool.map(self.__getitem__, range(len(self))):
-                if self._used_bytes > self._cache_bytes:
-                    break
+            for _ in pool.map(self.__getitem__, range(n_images)):
+                pass
 
     def subset(self, indices: Sequence[int]) -> LazyImages:
         """The images of these indices, in this order."""

@@ -146,6 +146,12 @@ def test_preload_decodes_everything_and_pickles_leave_it_behind(tmp_path):
     assert (copy[3] == images[3]).all()
 
 
+def test_preload_stops_before_it_would_push_out_what_it_loaded(tmp_path):
+    images = lazy(tmp_path, 4, cache_bytes=3 * 8 * 6 * 4)
+    images.preload()
+    assert images.cached_bytes == 3 * 8 * 6 * 3
+
+
 def test_index_outside_the_sequence_ends_iteration(tmp_path):
     images = lazy(tmp_path, 2)
     assert len(list(images)) == 2

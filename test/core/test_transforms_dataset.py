@@ -16,7 +16,9 @@ from PIL import Image
 from fast_inerf_ros.datasets.load import load_dataset
 from fast_inerf_ros.datasets.options import DatasetOptions
 from fast_inerf_ros.datasets.posed_images import PosedImages
+from fast_inerf_ros.datasets.synthetic.nerf import camera_entry, transform_matrix
 from fast_inerf_ros.errors import InputError
+from fast_inerf_ros.geometry.camera import Camera
 from fast_inerf_ros.geometry.se3 import SE3
 
 WIDTH, HEIGHT = 16, 12
@@ -266,6 +268,28 @@ class TestExtras:
         posed = load(write(tmp_path, {"fl_x": 20.0, "frames": frames(3)}))
         assert posed.T_field_camera.matrix() == pytest.approx(posed.T_world_camera.matrix())
         assert not posed.frame.metric
+
+
+@pytest.mark.parametrize(
+    "lens",
+    [
+        ("none", ()),
+        ("plumb_bob", (0.1, -0.05, 0.001, 0.002, 0.01)),
+        ("equidistant", (0.1, -0.05, 0.001, 0.002)),
+    ],
+)
+def test_sets_of_the_tabletop_generator_come_back_as_written(tmp_path, lens):
+    camera = Camera(WIDTH, HEIGHT, 20.0, 21.0, 7.7, 5.4, *lens)
+    poses = SE3.random(np.random.default_rng(0), (3,))
+    entries = [
+        {"file_path": f"./train/r_{i}", "transform_matrix": transform_matrix(poses[i])}
+        for i in range(3)
+    ]
+    content = {**camera_entry(camera), "frames": entries}
+    posed = load(write(tmp_path, content, "transforms_train.json"))
+    assert set(posed.cameras) == {camera}
+    assert posed.T_world_camera.matrix() == pytest.approx(poses.matrix(), abs=1e-12)
+    assert posed.frame.metric
 
 
 def broken(**changes: Any) -> dict[str, Any]:

@@ -1,0 +1,124 @@
+"""Voxel grids as compact arrays: 16-bit densities, 8-bit colours, stored voxels only.
+
+Colours are quantised per coefficient between the 0.05 and 99.95 percentiles. Only voxels that
+are a corner of an occupied cell are stored; the rest of a brick is never seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from fast_inerf_ros.errors import InputError
+from fast_inerf_ros.fields.voxel_grid import COLORS, VOXELS, Domain, VoxelGrid
+
+LEVELS = 255
+
+
+def pack_grid(grid: VoxelGrid) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Metadata and arrays of a grid."""
+    density = grid.density[1:].cpu().numpy()
+    color = grid.color[1:].cpu().numpy()
+    seen = np.any(color != 0.0, axis=-1)
+    values = color[seen]
+    low, high = _range(values)
+    scale = np.maximum(high - low, 1e-6)
+    codes = np.clip(np.round((values - low) / scale * LEVELS), 0, LEVELS).astype(np.uint8)
+    metadata = {
+        "center": list(map(float, grid.domain.center)),
+        "half_size": list(map(float, grid.domain.half_size)),
+        "contracted": bool(grid.domain.contracted),
+        "bricks": list(map(int, grid.domain.bricks)),
+    }
+    arrays = {
+        "coordinates": grid.coordinates[1:].cpu().numpy().astype(np.uint8),
+        "density": np.clip(density, -6e4, 6e4).astype(np.float16),
+        "mask": grid.mask[1:].cpu().numpy(),
+        "colored": np.packbits(seen.reshape(-1)),
+        "color": np.ascontiguousarray(codes.T),
+        "color_range": np.stack([low, high]).astype(np.float32),
+    }
+    return metadata, arrays
+
+
+def unpack_grid(
+    metadata: Mapping[str, Any], arrays: Mapping[str, np.ndarray], device: torch.device
+) -> VoxelGrid:
+    """Grid of stored arrays; raises InputError listing all that is missing or misshapen."""
+    domain = _domain(metadata)
+    count = len(arrays["coordinates"]) if "coordinates" in arrays else 0
+    n_colors = arrays["color"].shape[-1] if "color" in arrays and arrays["color"].ndim else 0
+    _check(arrays, count, n_colors)
+    coordinates = arrays["coordinates"].astype(np.int32)
+    if np.any(coordinates >= np.asarray(domain.bricks)) or len(
+        np.unique(coordinates, axis=0)
+    ) != len(coordinates):
+        raise InputError(
+            "voxel field: expected bricks inside the grid, each once; file is damaged"
+        )
+    seen = np.unpackbits(arrays["colored"])[: count * VOXELS].astype(bool)
+    if np.count_nonzero(seen) != n_colors:
+        raise InputError("voxel field: expected as many colours as its marks; file is damaged")
+    low, high = arrays["color_range"]
+    color = np.zeros(((count + 1) * VOXELS, COLORS), dtype=np.float32)
+    places = np.flatnonzero(seen) + VOXELS
+    color[places] = arrays["color"].T * ((high - low) / LEVELS) + low
+    density = np.zeros((count + 1, VOXELS), dtype=np.float32)
+    density[1:] = arrays["density"]
+    if not (np.all(np.isfinite(density)) and np.all(np.isfinite(color))):
+        raise InputError("voxel field: expected finite densities and colours; file is damaged")
+    grid = VoxelGrid(
+        domain,
+        torch.from_numpy(np.concatenate([np.zeros((1, 3), np.int32), coordinates])).to(device),
+        torch.from_numpy(density).to(device),
+        torch.from_numpy(color.reshape(count + 1, VOXELS, COLORS)).to(device),
+    )
+    grid.mask[1:] = torch.from_numpy(arrays["mask"].copy()).to(device)
+    return grid
+
+
+def _range(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if len(values) == 0:
+        return np.zeros(COLORS, np.float32), np.ones(COLORS, np.float32)
+    sample = values[:: max(1, len(values) // 200_000)]
+    low, high = np.percentile(sample, [0.05, 99.95], axis=0)
+    return low.astype(np.float32), high.astype(np.float32)
+
+
+def _domain(metadata: Mapping[str, Any]) -> Domain:
+    missing = {"center", "half_size", "contracted", "bricks"} - set(metadata)
+    if missing:
+        raise InputError(f"voxel field: metadata lacks {', '.join(sorted(missing))}")
+    try:
+        center = tuple(float(v) for v in metadata["center"])
+        half_size = tuple(float(v) for v in metadata["half_size"])
+        bricks = tuple(int(v) for v in metadata["bricks"])
+    except (TypeError, ValueError):
+        raise InputError("voxel field: expected numbers for its box and bricks") from None
+    if not len(center) == len(half_size) == len(bricks) == 3:
+        raise InputError("voxel field: expected three numbers each for centre, size and bricks")
+    return Domain(center, half_size, bool(metadata["contracted"]), bricks)
+
+
+def _check(arrays: Mapping[str, np.ndarray], count: int, n_colors: int) -> None:
+    expected: dict[str, tuple[tuple[int, ...], type]] = {
+        "coordinates": ((count, 3), np.uint8),
+        "density": ((count, VOXELS), np.float16),
+        "mask": ((count,), np.int64),
+        "colored": ((count * VOXELS // 8,), np.uint8),
+        "color": ((COLORS, n_colors), np.uint8),
+        "color_range": ((2, COLORS), np.float32),
+    }
+    problems = [f"lacks {name}" for name in expected if name not in arrays]
+    problems += [f"unknown {name}" for name in arrays if name not in expected]
+    for name, (shape, kind) in expected.items():
+        if name in arrays and (arrays[name].shape != shape or arrays[name].dtype != kind):
+            problems.append(
+                f"{name}: expected {np.dtype(kind)} {shape}, got {arrays[name].dtype} "
+                f"{arrays[name].shape}"
+            )
+    if problems:
+        raise InputError(f"voxel field: {'; '.join(problems)}")

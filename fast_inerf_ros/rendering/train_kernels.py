@@ -1,0 +1,241 @@
+# mypy: ignore-errors
+# ruff: noqa: D103, UP018, RUF046
+# Warp compiles these kernels: their bodies follow its rules, not Python's types.
+"""Training kernels: rendering, loss and gradients of a ray in one pass, and the update.
+
+``train_rays`` marches a ray once, remembers its samples in a scratch row, and walks them back to
+front to scatter the gradients. A row is reused by the next ray of the same thread, so that on a
+CPU it stays in the cache; on a GPU every ray has its own. Each launch scatters into its own
+gradient buffer: on a CPU a buffer belongs to one thread, on a GPU the additions are atomic.
+"""
+
+import warp as wp
+
+from fast_inerf_ros.rendering.grid import (
+    Grid,
+    color_of,
+    corner_indices,
+    corner_weights,
+    interpolate_color,
+    interpolate_density,
+    spherical_harmonics,
+    vec8,
+    vec8i,
+    vec12,
+)
+from fast_inerf_ros.rendering.march import NOTHING, make_ray, next_probe
+
+wp.set_module_options({"enable_backward": False, "fast_math": True})
+
+vec16 = wp.types.vector(length=16, dtype=wp.float32)
+
+MAX_SAMPLES = 384
+TINY = wp.constant(1.0e-30)
+
+
+@wp.struct
+class Scratch:
+    """Samples of rays on their way from the forward to the backward walk; (rows, samples)."""
+
+    corners: wp.array2d(dtype=vec8i)
+    weights: wp.array2d(dtype=vec8)
+    color: wp.array2d(dtype=wp.vec3)
+    state: wp.array2d(dtype=wp.vec4)  # weight, light behind, optical step factor, place
+
+
+@wp.struct
+class Gradients:
+    """Sums of the gradients over the rays of one launch, and which voxels were touched.
+
+    A voxel's twelve colour coefficients and its density (entry 12) share one cache line.
+    """
+
+    voxel: wp.array(dtype=vec16)
+    touched: wp.array(dtype=wp.uint64)  # one bit per voxel of a brick
+
+
+@wp.struct
+class Batch:
+    """Rays and what they should see."""
+
+    origins: wp.array(dtype=wp.vec3)
+    directions: wp.array(dtype=wp.vec3)
+    views: wp.array(dtype=wp.vec3)
+    near: wp.array(dtype=wp.float32)
+    far: wp.array(dtype=wp.float32)
+    jitter: wp.array(dtype=wp.float32)  # in [0, 1): offset of the samples within their steps
+    target: wp.array(dtype=wp.vec3)
+    background: wp.array(dtype=wp.vec3)
+
+
+@wp.struct
+class Loss:
+    """Weights of the terms of the loss, and the cut-offs."""
+
+    color_scale: wp.float32  # 1 / (number of rays * 3)
+    distortion: wp.float32  # weight of the distortion loss, already divided by the rays
+    cutoff_optical: wp.float32
+    cutoff_light: wp.float32
+
+
+@wp.func
+def sample_gradient(
+    color: wp.vec3, gradient: wp.vec3, weight: float, basis: wp.vec4, density: float
+) -> vec16:
+    """Gradient of a sample's coefficients and density from that of the colour of its ray."""
+    r = weight * gradient[0] * color[0] * (1.0 - color[0])
+    g = weight * gradient[1] * color[1] * (1.0 - color[1])
+    b = weight * gradient[2] * color[2] * (1.0 - color[2])
+    return vec16(
+        r * basis[0], r * basis[1], r * basis[2], r * basis[3],
+        g * basis[0], g * basis[1], g * basis[2], g * basis[3],
+        b * basis[0], b * basis[1], b * basis[2], b * basis[3],
+        density, 0.0, 0.0, 0.0,
+    )  # fmt: skip
+
+
+@wp.kernel
+def train_rays(
+    first_ray: int,
+    grid: Grid,
+    batch: Batch,
+    loss: Loss,
+    scratch: Scratch,
+    gradients: Gradients,
+    color_out: wp.array(dtype=wp.vec3),
+    stats: wp.array(dtype=wp.vec3),  # light left, distortion, number of samples
+):
+    ray = first_ray + wp.tid()
+    row = wp.tid() % scratch.state.shape[0]
+    capacity = scratch.state.shape[1]
+    direction = batch.directions[ray]
+    line = make_ray(grid, batch.origins[ray], direction, batch.near[ray], batch.far[ray])
+    basis = spherical_harmonics(batch.views[ray])
+    speed = wp.length(direction)
+    light = float(1.0)
+    total = wp.vec3(0.0, 0.0, 0.0)
+    mass = float(0.0)
+    moment = float(0.0)
+    count = int(0)
+    t = line.first + batch.jitter[ray] * line.lattice
+    while t < line.last:
+        probe = next_probe(grid, line, t)
+        t = NOTHING
+        if probe.distance < NOTHING:
+            t = probe.distance + probe.step
+            corners = corner_indices(grid, probe.i, probe.j, probe.k, probe.slot)
+            weights = corner_weights(probe.fraction)
+            optical = grid.optical_step * interpolate_density(grid, corners, weights)
+            if optical > loss.cutoff_optical:
+                passed = wp.exp(-optical)
+                weight = light * (1.0 - passed)
+                light *= passed
+                color = color_of(interpolate_color(grid, corners, weights), basis)
+                total += weight * color
+                distance = probe.distance * speed
+                place = distance / (1.0 + distance)
+                mass += weight
+                moment += weight * place
+                scratch.corners[row, count] = corners
+                scratch.weights[row, count] = weights
+                scratch.color[row, count] = color
+                scratch.state[row, count] = wp.vec4(weight, light, place, probe.step * speed)
+                count += 1
+                if light < loss.cutoff_light or count >= capacity:
+                    t = NOTHING
+    total += light * batch.background[ray]
+    residual = total - batch.target[ray]
+    gradient = residual * (2.0 * loss.color_scale)
+    behind = light * wp.dot(batch.background[ray], gradient)
+    mass_before = mass
+    moment_before = moment
+    distortion = float(0.0)
+    for step in range(count):
+        s = count - 1 - step
+        state = scratch.state[row, s]
+        weight = state[0]
+        place = state[2]
+        color = scratch.color[row, s]
+        mass_before -= weight
+        moment_before -= weight * place
+        mass_after = mass - mass_before - weight
+        moment_after = moment - moment_before - weight * place
+        spread = place * (mass_before - mass_after) - (moment_before - moment_after)
+        width = state[3] * (1.0 - place) * (1.0 - place)
+        distortion += weight * (spread + weight * width / 3.0)
+        worth = wp.dot(color, gradient) + 2.0 * loss.distortion * (spread + weight * width / 3.0)
+        d_density = grid.optical_step * (state[1] * worth - behind)
+        behind += weight * worth
+        change = sample_gradient(color, gradient, weight, basis, d_density)
+        corners = scratch.corners[row, s]
+        weights = scratch.weights[row, s]
+        for c in range(8):
+            index = corners[c]
+            slot = index >> 6
+            if slot > 0:
+                wp.atomic_add(gradients.voxel, index, weights[c] * change)
+                wp.atomic_or(gradients.touched, slot, wp.uint64(1) << wp.uint64(index & 63))
+    color_out[ray] = total
+    stats[ray] = wp.vec3(light, distortion, float(count))
+
+
+@wp.struct
+class UpdateOptions:
+    """Learning rates and decay of the update."""
+
+    density_rate: wp.float32
+    color_rate: wp.float32
+    decay: wp.float32  # of the second moments
+    n_buffers: wp.int32
+
+
+@wp.func
+def color_part(v: vec16) -> vec12:
+    """The twelve colour coefficients of a gradient."""
+    return vec12(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], v[8], v[9], v[10], v[11])
+
+
+@wp.func
+def second_moment(before: float, square: float, decay: float) -> float:
+    """Running mean of squares that starts with its first value: no bias to correct."""
+    if before == 0.0:
+        return square
+    return decay * before + (1.0 - decay) * square
+
+
+@wp.kernel
+def update_bricks(
+    first_slot: int,
+    options: UpdateOptions,
+    gradient: wp.array2d(dtype=vec16),
+    touched: wp.array2d(dtype=wp.uint64),
+    density: wp.array(dtype=wp.float32),
+    color: wp.array(dtype=vec12),
+    moments: wp.array(dtype=wp.vec2),
+):
+    """Move the touched voxels against their gradients; clears these."""
+    slot = first_slot + wp.tid()
+    seen = wp.uint64(0)
+    for buffer in range(options.n_buffers):
+        seen = seen | touched[buffer, slot]
+    voxel = int(0)
+    while seen != wp.uint64(0):
+        if (seen & wp.uint64(1)) != wp.uint64(0):
+            index = slot * 64 + voxel
+            total = vec16()
+            for buffer in range(options.n_buffers):
+                if ((touched[buffer, slot] >> wp.uint64(voxel)) & wp.uint64(1)) != wp.uint64(0):
+                    total += gradient[buffer, index]
+                    gradient[buffer, index] = vec16()
+            d = total[12]
+            c = color_part(total)
+            moment = moments[index]
+            m = second_moment(moment[0], d * d, options.decay)
+            n = second_moment(moment[1], wp.dot(c, c) * (1.0 / 12.0), options.decay)
+            moments[index] = wp.vec2(m, n)
+            density[index] = density[index] - options.density_rate * d / wp.sqrt(m + TINY)
+            color[index] = color[index] - options.color_rate / wp.sqrt(n + TINY) * c
+        seen = seen >> wp.uint64(1)
+        voxel += 1
+    for buffer in range(options.n_buffers):
+        touched[buffer, slot] = wp.uint64(0)

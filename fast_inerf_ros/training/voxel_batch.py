@@ -1,0 +1,158 @@
+"""One fused training step on the device: rays in, gradients scattered, voxels moved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import warp as wp
+
+from fast_inerf_ros.fields.voxel import to_box
+from fast_inerf_ros.fields.voxel_grid import COLORS, VOXELS, VoxelGrid
+from fast_inerf_ros.rendering import train_kernels
+from fast_inerf_ros.rendering.grid import vec8, vec8i, vec12
+from fast_inerf_ros.rendering.launch import launch
+from fast_inerf_ros.rendering.rays import RayBatch
+from fast_inerf_ros.rendering.train_kernels import vec16
+
+
+@dataclass(frozen=True)
+class LossOptions:
+    """Weights of the terms of the loss, and the cut-offs of its rays."""
+
+    distortion: float = 0.0
+    cutoff: float = 0.0
+    light_cutoff: float = 0.0
+
+
+@dataclass(frozen=True)
+class RayResults:
+    """What training rays saw: color (N, 3), light left, distortion and sample counts (N,)."""
+
+    color: torch.Tensor
+    light: torch.Tensor
+    distortion: torch.Tensor
+    n_samples: torch.Tensor
+
+
+class GradientBuffers:
+    """Gradients of a grid, one buffer for each launch that scatters at the same time."""
+
+    def __init__(self, grid: VoxelGrid, max_samples: int, n_rays: int = 1) -> None:
+        device, slots = grid.device, len(grid.density)
+        self.n_buffers = grid.n_threads
+        rows = 1 if device.type == "cpu" else n_rays
+        self.values = torch.zeros(self.n_buffers, slots * VOXELS, 16, device=device)
+        self.touched = torch.zeros(self.n_buffers, slots, dtype=torch.int64, device=device)
+        self._scratch = [_scratch(rows, max_samples, device) for _ in range(self.n_buffers)]
+        self._structs = [self._struct(buffer) for buffer in range(self.n_buffers)]
+
+    def _struct(self, buffer: int) -> Any:
+        struct: Any = train_kernels.Gradients()
+        struct.voxel = wp.from_torch(self.values[buffer], dtype=vec16)
+        struct.touched = wp.from_torch(self.touched[buffer], dtype=wp.uint64)
+        return struct
+
+    def for_part(self, part: int) -> tuple[Any, Any]:
+        """Scratch space and gradients of one launch."""
+        return self._scratch[part], self._structs[part]
+
+    def total(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Sums over the buffers: of density (n, 64) and of colour (n, 64, 12)."""
+        summed = self.values.sum(0).view(-1, VOXELS, 16)
+        return summed[..., COLORS], summed[..., :COLORS]
+
+
+def accumulate(
+    grid: VoxelGrid,
+    struct: Any,
+    rays: RayBatch,
+    near: float,
+    far: float,
+    jitter: torch.Tensor,
+    loss: LossOptions,
+    buffers: GradientBuffers,
+) -> RayResults:
+    """Render rays and add the gradients of their mean squared error to the buffers.
+
+    struct is ``grid.struct(...)``; jitter (N,) in [0, 1) shifts the samples within their steps.
+    """
+    count, device = len(rays.origins), grid.device
+    color = torch.empty(count, 3, device=device)
+    stats = torch.empty(count, 3, device=device)
+    batch, limits = _batch(grid, rays, near, far, jitter)
+    terms: Any = train_kernels.Loss()
+    terms.color_scale = 1.0 / (3 * count)
+    terms.distortion = loss.distortion / count
+    terms.cutoff_optical = loss.cutoff
+    terms.cutoff_light = loss.light_cutoff
+    out = (wp.from_torch(color, dtype=wp.vec3), wp.from_torch(stats, dtype=wp.vec3))
+    launch(
+        train_kernels.train_rays,
+        count,
+        lambda part: (struct, batch, terms, *buffers.for_part(part), *out),
+        device,
+        buffers.n_buffers,
+    )
+    del limits  # kept alive until the launch is over
+    return RayResults(color, *stats.unbind(1))
+
+
+def update(
+    grid: VoxelGrid,
+    moments: torch.Tensor,
+    buffers: GradientBuffers,
+    density_rate: float,
+    color_rate: float,
+    decay: float,
+) -> None:
+    """Move touched voxels against their gradients, in place; moments (n, 64, 2)."""
+    options: Any = train_kernels.UpdateOptions()
+    options.density_rate = density_rate
+    options.color_rate = color_rate
+    options.decay = decay
+    options.n_buffers = buffers.n_buffers
+    arguments = (
+        options,
+        wp.from_torch(buffers.values, dtype=vec16),
+        wp.from_torch(buffers.touched, dtype=wp.uint64),
+        wp.from_torch(grid.density.view(-1)),
+        wp.from_torch(grid.color.view(-1, COLORS), dtype=vec12),
+        wp.from_torch(moments.view(-1, 2), dtype=wp.vec2),
+    )
+    launch(
+        train_kernels.update_bricks,
+        len(grid.density),
+        lambda _: arguments,
+        grid.device,
+        grid.n_threads,
+    )
+
+
+def _batch(
+    grid: VoxelGrid, rays: RayBatch, near: float, far: float, jitter: torch.Tensor
+) -> tuple[Any, tuple[torch.Tensor, ...]]:
+    count = len(rays.origins)
+    origins = to_box(grid.domain, rays.origins, shift=True)
+    directions = to_box(grid.domain, rays.directions, shift=False)
+    limits = torch.tensor([[near], [far]], device=grid.device).expand(2, count).contiguous()
+    batch: Any = train_kernels.Batch()
+    batch.origins = wp.from_torch(origins, dtype=wp.vec3)
+    batch.directions = wp.from_torch(directions, dtype=wp.vec3)
+    batch.views = wp.from_torch(rays.directions, dtype=wp.vec3)
+    batch.near, batch.far = (wp.from_torch(row) for row in limits)
+    batch.jitter = wp.from_torch(jitter)
+    batch.target = wp.from_torch(rays.target, dtype=wp.vec3)
+    batch.background = wp.from_torch(rays.background, dtype=wp.vec3)
+    return batch, (origins, directions, limits)
+
+
+def _scratch(rows: int, samples: int, device: torch.device) -> Any:
+    target = wp.device_from_torch(device)
+    scratch: Any = train_kernels.Scratch()
+    scratch.corners = wp.zeros((rows, samples), dtype=vec8i, device=target)
+    scratch.weights = wp.zeros((rows, samples), dtype=vec8, device=target)
+    scratch.color = wp.zeros((rows, samples), dtype=wp.vec3, device=target)
+    scratch.state = wp.zeros((rows, samples), dtype=wp.vec4, device=target)
+    return scratch

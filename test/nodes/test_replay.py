@@ -3,67 +3,46 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import signal
 
-import cv2
 import numpy as np
 import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 import processes
-from bags import START_NS, write_bag
+from bags import (
+    IMAGE,
+    INFO,
+    PERIOD_NS,
+    START_NS,
+    TRUTH,
+    camera_messages,
+    picture,
+    stamps,
+    write_bag,
+)
 from geometry_msgs.msg import PoseStamped, TransformStamped
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import String
 from tf2_msgs.msg import TFMessage
 
-from fast_inerf_ros.geometry.camera import Camera
 from fast_inerf_ros.nodes import conversions, replay
 
 REPLAY = "fast_inerf_ros.nodes.replay"
-PERIOD_NS = 33_333_333
-IMAGE = "/camera/image_raw"
-INFO = "/camera/camera_info"
-TRUTH = "/ground_truth/camera_pose"
 COUNT = 19
 PATIENT = ("--wait-for-subscribers", "30")
-
-
-def picture(index, height=480, width=640):
-    return np.random.default_rng(index).integers(0, 256, (height, width, 3), np.uint8)
 
 
 def checksum(image):
     return hashlib.sha256(np.ascontiguousarray(image)).hexdigest()
 
 
-def camera_messages(count, height=12, width=16, compressed=False):
-    """Images with CameraInfo, and the truth about them, at 30 Hz."""
-    camera = Camera(width, height, 20.0, 20.0, 8.0, 6.0)
-    for index in range(count):
-        time_ns = index * PERIOD_NS
-        header = conversions.header(START_NS + time_ns, "camera_optical_frame")
-        image = picture(index, height, width)
-        yield INFO, time_ns, conversions.camera_to_message(camera, header)
-        if compressed:
-            message = conversions.encode_compressed(image, header, "png")
-            yield f"{IMAGE}/compressed", time_ns, message
-        else:
-            yield IMAGE, time_ns, conversions.encode_image(image, header)
-        yield TRUTH, time_ns, PoseStamped(header=header)
-
-
 @pytest.fixture(scope="module")
 def bag(tmp_path_factory):
     """Six tenths of a second of small images."""
     return write_bag(tmp_path_factory.mktemp("bags") / "camera", camera_messages(COUNT))
-
-
-def stamps(received):
-    return [conversions.stamp_to_nanoseconds(item.message.header.stamp) for item in received]
 
 
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
@@ -258,63 +237,6 @@ def test_types_that_are_not_installed_are_skipped_with_one_warning(tmp_path, lis
     assert "Traceback" not in output
     assert output.count("skipping /word: the type xyz_msgs/msg/String is not installed") == 1
     assert "error: expected at least one topic of an installed type" in output
-
-
-def write_images(folder, count, width=32, height=24, suffix=".png"):
-    folder.mkdir()
-    for index in range(count):
-        image = picture(index, height, width)[..., ::-1]
-        assert cv2.imwrite(str(folder / f"view_{index}{suffix}"), image)
-    return folder
-
-
-def write_calibration(path, width=32, height=24):
-    path.write_text(
-        f"image_width: {width}\nimage_height: {height}\ncamera_name: test\n"
-        "camera_matrix: {rows: 3, cols: 3, data: [40.0, 0.0, 15.0, 0.0, 41.0, 11.0, 0, 0, 1]}\n"
-        "distortion_model: plumb_bob\n"
-        "distortion_coefficients: {rows: 1, cols: 5, data: [0.1, -0.05, 0.001, 0.002, 0]}\n"
-        "rectification_matrix: {rows: 3, cols: 3, data: [1, 0, 0, 0, 1, 0, 0, 0, 1]}\n"
-        "projection_matrix: {rows: 3, cols: 4, data: [40, 0, 15, 0, 0, 41, 11, 0, 0, 0, 1, 0]}\n"
-    )
-
-
-def test_a_folder_of_images_becomes_a_camera(tmp_path, listener):
-    folder = write_images(tmp_path / "images", 12)
-    write_calibration(tmp_path / "images" / "camera.yaml")
-    ear = listener((IMAGE, Image), (INFO, CameraInfo))
-    status, output = processes.run(
-        REPLAY, folder, "--folder.frame-rate", "20", "--reliability", "best_effort", *PATIENT
-    )
-    assert status == 0, output
-    images = ear.wait_for(IMAGE, 12)
-    for index, item in enumerate(images):  # 2 before 10
-        np.testing.assert_array_equal(
-            conversions.image_to_rgb(item.message), picture(index, 24, 32)
-        )
-    assert set(np.diff(stamps(images))) == {50_000_000}
-    info = ear.wait_for(INFO, 12)[0].message
-    assert conversions.camera_from_message(info, rectified=False) == Camera(
-        32, 24, 40.0, 41.0, 15.0, 11.0, "plumb_bob", (0.1, -0.05, 0.001, 0.002, 0.0)
-    )
-    assert info.header.frame_id == "camera_optical_frame"
-
-
-def test_a_folder_can_be_sent_as_its_files_are_into_a_namespace(tmp_path, listener):
-    folder = write_images(tmp_path / "images", 3, suffix=".jpg")
-    transforms = {"fl_x": 40.0, "fl_y": 41.0, "cx": 15.5, "cy": 11.5, "w": 32, "h": 24}
-    (tmp_path / "transforms.json").write_text(json.dumps(transforms))
-    topic = "/robot/camera/image_raw/compressed"
-    ear = listener((topic, CompressedImage), ("/robot/camera/camera_info", CameraInfo))
-    arguments = ["--folder.compressed", *PATIENT, "--ros-args", "-r", "__ns:=/robot"]
-    status, output = processes.run(REPLAY, folder, *arguments)
-    assert status == 0, output
-    images = ear.wait_for(topic, 3)
-    sent = [(folder / f"view_{index}.jpg").read_bytes() for index in range(3)]
-    assert [bytes(item.message.data) for item in images] == sent
-    info = ear.wait_for("/robot/camera/camera_info", 3)[0].message
-    # Principal points of transforms.json are measured from the corner of the first pixel.
-    assert (info.k[2], info.k[5]) == (15.0, 11.0)
 
 
 def test_two_interrupts_end_it_cleanly(bag, listener):

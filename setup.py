@@ -6,7 +6,14 @@ import stat
 from pathlib import Path
 
 from setuptools import find_packages, setup
-from setuptools.command.bdist_wheel import bdist_wheel
+
+try:
+    from setuptools.command.bdist_wheel import bdist_wheel
+except ImportError:  # setuptools before 70.1, as Ubuntu 22.04 and 24.04 have it
+    try:
+        from wheel.bdist_wheel import bdist_wheel
+    except ImportError:  # no wheel can be built here; colcon needs none
+        from setuptools import Command as bdist_wheel
 
 NAME = "fast_inerf_ros"
 ROOT = Path(__file__).parent
@@ -76,8 +83,10 @@ setup(
         "warp-lang>=1.10",
     ],
     extras_require={
+        "colmap": ["pycolmap>=3.12"],
         "test": [
             "hypothesis>=6",
+            "pycolmap>=3.12",
             "pytest>=7,<9",
             "pytest-timeout>=2",
             "scikit-image>=0.19",

@@ -185,7 +185,7 @@ class Installer:
         """Return the description and the action of each step."""
         steps: list[tuple[str, Callable[[], None]]] = [
             ("virtual environment", self.create),
-            ("build tools and colcon", lambda: self.pip("pip", *TOOLS)),
+            ("build tools and colcon", lambda: self.pip(*TOOLS)),
             ("torch and torchvision (3 GB to download)", lambda: self.pip(*LEARNING)),
         ]
         if self.world.distribution is None:
@@ -193,7 +193,7 @@ class Installer:
                 ("ROS 2 from PyPI wheels", lambda: self.pip(*ROS_WHEELS, *ROSIDL_WHEELS)),
                 ("tf2_msgs, generated and compiled", self.build_tf2_msgs),
             ]
-        editable = ("--no-build-isolation", "-e", f"{ROOT}[test,dev]")
+        editable = ("--use-pep517", "--no-build-isolation", "-e", f"{ROOT}[test,dev]")
         return [*steps, ("fast_inerf_ros and its dependencies", lambda: self.pip(*editable))]
 
     def install(self) -> None:

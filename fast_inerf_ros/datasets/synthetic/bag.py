@@ -24,15 +24,14 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from tqdm import tqdm
 
+from fast_inerf_ros.datasets.synthetic.photographs import Photograph, expose, pipelined
+from fast_inerf_ros.datasets.synthetic.render import Rendered, Renderer
+from fast_inerf_ros.datasets.synthetic.sensor import Sensor
+from fast_inerf_ros.datasets.synthetic.trajectories import Trajectory
+from fast_inerf_ros.datasets.synthetic.world import PreparedWorld
 from fast_inerf_ros.geometry.camera import Camera
 from fast_inerf_ros.geometry.conventions import pose_to_ros, pose_to_tum_line
 from fast_inerf_ros.geometry.se3 import SE3
-
-from .photographs import Photograph, expose, pipelined
-from .render import Rendered, Renderer
-from .sensor import Sensor
-from .trajectories import Trajectory
-from .world import PreparedWorld
 
 IMAGE_TOPIC = "/camera/image_raw"
 INFO_TOPIC = "/camera/camera_info"

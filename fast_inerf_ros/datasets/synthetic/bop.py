@@ -10,16 +10,11 @@ from typing import Any, Literal
 import numpy as np
 from tqdm import tqdm
 
-from fast_inerf_ros.errors import InputError
-from fast_inerf_ros.geometry.camera import Camera
-from fast_inerf_ros.geometry.conventions import pose_to_bop, pose_to_props
-from fast_inerf_ros.geometry.se3 import SE3
-
-from .layout import make_layout
-from .model_files import model_info, write_model
-from .objects import ObjectModel
-from .output import PictureWriter, write_json
-from .photographs import (
+from fast_inerf_ros.datasets.synthetic.layout import make_layout
+from fast_inerf_ros.datasets.synthetic.model_files import model_info, write_model
+from fast_inerf_ros.datasets.synthetic.objects import ObjectModel
+from fast_inerf_ros.datasets.synthetic.output import PictureWriter, write_json
+from fast_inerf_ros.datasets.synthetic.photographs import (
     InstanceTruth,
     Photograph,
     Randomisation,
@@ -28,9 +23,13 @@ from .photographs import (
     pipelined,
     with_occluder,
 )
-from .render import Rendered, Renderer
-from .trajectories import ViewRange, random_view
-from .world import PreparedWorld
+from fast_inerf_ros.datasets.synthetic.render import Rendered, Renderer
+from fast_inerf_ros.datasets.synthetic.trajectories import ViewRange, random_view
+from fast_inerf_ros.datasets.synthetic.world import PreparedWorld
+from fast_inerf_ros.errors import InputError
+from fast_inerf_ros.geometry.camera import Camera
+from fast_inerf_ros.geometry.conventions import pose_to_bop, pose_to_props
+from fast_inerf_ros.geometry.se3 import SE3
 
 DEPTH_SCALE = 0.1
 """Millimetres a unit of the depth pictures: 16 bits reach 6.5 m."""

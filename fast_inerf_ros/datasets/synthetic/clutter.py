@@ -10,10 +10,17 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from . import textures
-from .meshes import Mesh, ball, box, capsule, concatenate, lathe
-from .noise import fractal_noise, mix, smoothstep
-from .objects import BOX_SIZES, CAN_SIZES, ObjectModel, Pixels, make_box, make_can
+from fast_inerf_ros.datasets.synthetic import textures
+from fast_inerf_ros.datasets.synthetic.meshes import Mesh, ball, box, capsule, concatenate, lathe
+from fast_inerf_ros.datasets.synthetic.noise import fractal_noise, mix, smoothstep
+from fast_inerf_ros.datasets.synthetic.objects import (
+    BOX_SIZES,
+    CAN_SIZES,
+    ObjectModel,
+    Pixels,
+    make_box,
+    make_can,
+)
 
 Maker = Callable[[str, np.random.Generator], ObjectModel]
 Profile = list[tuple[float, float]]

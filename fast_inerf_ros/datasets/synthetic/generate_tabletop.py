@@ -13,22 +13,21 @@ import numpy as np
 
 from fast_inerf_ros.command_line import run
 from fast_inerf_ros.config import option
+from fast_inerf_ros.datasets.synthetic.bag import BagPlan, write_bag
+from fast_inerf_ros.datasets.synthetic.bop import PoseSetPlan, Style, write_pose_set
+from fast_inerf_ros.datasets.synthetic.layout import PROTOCOL_SEEDS_FROM, make_layout
+from fast_inerf_ros.datasets.synthetic.mesh_files import read_mesh_folder
+from fast_inerf_ros.datasets.synthetic.nerf import NerfPlan, camera_entry, write_nerf
+from fast_inerf_ros.datasets.synthetic.objects import ObjectModel, object_set
+from fast_inerf_ros.datasets.synthetic.output import finished_folder
+from fast_inerf_ros.datasets.synthetic.photographs import Randomisation
+from fast_inerf_ros.datasets.synthetic.protocol import load_protocol, write_protocol
+from fast_inerf_ros.datasets.synthetic.render import Renderer
+from fast_inerf_ros.datasets.synthetic.scene_file import write_scene
+from fast_inerf_ros.datasets.synthetic.sensor import Sensor
+from fast_inerf_ros.datasets.synthetic.trajectories import ViewRange, hand_held
 from fast_inerf_ros.errors import InputError
 from fast_inerf_ros.geometry.camera import Camera
-
-from .bag import BagPlan, write_bag
-from .bop import PoseSetPlan, Style, write_pose_set
-from .layout import PROTOCOL_SEEDS_FROM, make_layout
-from .mesh_files import read_mesh_folder
-from .nerf import NerfPlan, camera_entry, write_nerf
-from .objects import ObjectModel, object_set
-from .output import finished_folder
-from .photographs import Randomisation
-from .protocol import load_protocol, write_protocol
-from .render import Renderer
-from .scene_file import write_scene
-from .sensor import Sensor
-from .trajectories import ViewRange, hand_held
 
 LOGGER = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import warp as wp
 
-from .kernel_rays import blocked, trace, trace_boxes
-from .kernel_textures import filtered, trilinear
-from .kernel_types import (
+from fast_inerf_ros.datasets.synthetic.kernel_rays import blocked, trace, trace_boxes
+from fast_inerf_ros.datasets.synthetic.kernel_textures import filtered, trilinear
+from fast_inerf_ros.datasets.synthetic.kernel_types import (
     AMBIENT_REACH,
     FLOOR_REPEATS,
     NO_HIT,

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import warp as wp
 
-from .kernel_types import NO_HIT, TABLE, Hit, World
+from fast_inerf_ros.datasets.synthetic.kernel_types import NO_HIT, TABLE, Hit, World
 
 
 @wp.func

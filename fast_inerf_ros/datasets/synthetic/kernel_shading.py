@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warp as wp
 
-from .kernel_light import (
+from fast_inerf_ros.datasets.synthetic.kernel_light import (
     ambient_light,
     environment,
     irradiance,
@@ -15,9 +15,18 @@ from .kernel_light import (
     room_colour,
     visible_share,
 )
-from .kernel_rays import trace
-from .kernel_textures import filtered
-from .kernel_types import FAR, NO_HIT, TABLE, Hit, Light, Sample, Surface, World
+from fast_inerf_ros.datasets.synthetic.kernel_rays import trace
+from fast_inerf_ros.datasets.synthetic.kernel_textures import filtered
+from fast_inerf_ros.datasets.synthetic.kernel_types import (
+    FAR,
+    NO_HIT,
+    TABLE,
+    Hit,
+    Light,
+    Sample,
+    Surface,
+    World,
+)
 
 
 @wp.func

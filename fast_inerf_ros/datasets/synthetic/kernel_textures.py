@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import warp as wp
 
-from .kernel_types import Texture, World
+from fast_inerf_ros.datasets.synthetic.kernel_types import Texture, World
 
 
 @wp.func

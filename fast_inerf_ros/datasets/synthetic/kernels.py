@@ -19,10 +19,14 @@ from __future__ import annotations
 
 import warp as wp
 
-from .kernel_light import ambient_light, map_position, visible_share
-from .kernel_rays import entry_of_box
-from .kernel_shading import look
-from .kernel_types import FAR, TABLE, World
+from fast_inerf_ros.datasets.synthetic.kernel_light import (
+    ambient_light,
+    map_position,
+    visible_share,
+)
+from fast_inerf_ros.datasets.synthetic.kernel_rays import entry_of_box
+from fast_inerf_ros.datasets.synthetic.kernel_shading import look
+from fast_inerf_ros.datasets.synthetic.kernel_types import FAR, TABLE, World
 
 
 @wp.kernel(enable_backward=False)

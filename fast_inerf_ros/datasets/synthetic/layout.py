@@ -12,12 +12,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from fast_inerf_ros.datasets.synthetic.clutter import distractor
+from fast_inerf_ros.datasets.synthetic.objects import ObjectModel
 from fast_inerf_ros.errors import InputError
 from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.geometry.so3 import SO3
-
-from .clutter import distractor
-from .objects import ObjectModel
 
 PROTOCOL_SEEDS_FROM = 9_000_000
 """Seeds from here on belong to the benchmark protocol and never occur in training."""

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fast_inerf_ros.datasets.synthetic.meshes import Mesh, make_mesh
+from fast_inerf_ros.datasets.synthetic.objects import ObjectModel, Rotation
 from fast_inerf_ros.errors import InputError
-
-from .meshes import Mesh, make_mesh
-from .objects import ObjectModel, Rotation
 
 SUFFIXES = (".obj", ".ply", ".glb", ".gltf", ".off", ".stl", ".dae")
 MESH_GLOSS = 60

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist
 
-from .objects import ObjectModel
-from .output import write_picture
+from fast_inerf_ros.datasets.synthetic.objects import ObjectModel
+from fast_inerf_ros.datasets.synthetic.output import write_picture
 
 Floats = npt.NDArray[np.float64]
 

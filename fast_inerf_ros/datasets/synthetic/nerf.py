@@ -11,17 +11,21 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from fast_inerf_ros.datasets.synthetic.bop import DEPTH_SCALE, depth_picture
+from fast_inerf_ros.datasets.synthetic.output import PictureWriter, write_json
+from fast_inerf_ros.datasets.synthetic.photographs import (
+    Photograph,
+    Randomisation,
+    expose_randomised,
+    pipelined,
+)
+from fast_inerf_ros.datasets.synthetic.render import Rendered, Renderer
+from fast_inerf_ros.datasets.synthetic.trajectories import ViewRange, hemisphere_views, random_view
+from fast_inerf_ros.datasets.synthetic.world import PreparedWorld
 from fast_inerf_ros.errors import InputError
 from fast_inerf_ros.geometry.camera import Camera
 from fast_inerf_ros.geometry.conventions import centre_to_corner, opencv_to_opengl
 from fast_inerf_ros.geometry.se3 import SE3
-
-from .bop import DEPTH_SCALE, depth_picture
-from .output import PictureWriter, write_json
-from .photographs import Photograph, Randomisation, expose_randomised, pipelined
-from .render import Rendered, Renderer
-from .trajectories import ViewRange, hemisphere_views, random_view
-from .world import PreparedWorld
 
 LENS_KEYS = {
     "none": ("PINHOLE", ()),

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from fast_inerf_ros.datasets.synthetic import packaging
+from fast_inerf_ros.datasets.synthetic.meshes import Mesh, Rectangle, box, can
 from fast_inerf_ros.geometry.symmetry import Symmetry, SymmetryAxis
-
-from . import packaging
-from .meshes import Mesh, Rectangle, box, can
 
 Pixels = npt.NDArray[np.uint8]
 Rotation = npt.NDArray[np.float64]

@@ -11,33 +11,20 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from .noise import fractal_noise, mix, smoothstep
-
-Colour = tuple[int, int, int]
-Pixels = npt.NDArray[np.uint8]
-
-CONSONANTS = (
-    "b",
-    "br",
-    "c",
-    "d",
-    "f",
-    "g",
-    "k",
-    "l",
-    "m",
-    "n",
-    "p",
-    "r",
-    "s",
-    "st",
-    "t",
-    "v",
-    "z",
+from fast_inerf_ros.datasets.synthetic.noise import fractal_noise, mix, smoothstep
+from fast_inerf_ros.datasets.synthetic.printing import (
+    Colour,
+    badge,
+    barcode,
+    facts_table,
+    fit_text,
+    paragraph,
+    word,
 )
-VOWELS = ("a", "e", "i", "o", "u", "ea", "io", "y")
+
+Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -76,14 +63,6 @@ def make_brand(generator: np.random.Generator) -> Brand:
     return Brand(name, product, background, block, accent, ink, int(generator.integers(2**31)))
 
 
-def word(generator: np.random.Generator, syllables: int) -> str:
-    """Make a pronounceable word."""
-    return "".join(
-        CONSONANTS[generator.integers(len(CONSONANTS))] + VOWELS[generator.integers(len(VOWELS))]
-        for _ in range(syllables)
-    )
-
-
 def front_face(brand: Brand, size: tuple[int, int], variant: int = 0) -> Pixels:
     """The face that sells: background, picture, name, product line, badges.
 
@@ -98,7 +77,7 @@ def front_face(brand: Brand, size: tuple[int, int], variant: int = 0) -> Pixels:
         top = int(height * generator.uniform(0.40, 0.46))
         image.paste(picture, (int(width * 0.07), top), _rounded_mask(picture.size, generator))
     draw = ImageDraw.Draw(image)
-    _fit_text(
+    fit_text(
         draw,
         brand.name,
         (0.06 * width, 0.06 * height, 0.94 * width, 0.26 * height),
@@ -106,16 +85,18 @@ def front_face(brand: Brand, size: tuple[int, int], variant: int = 0) -> Pixels:
         stroke=brand.block,
         bold=True,
     )
-    _fit_text(
+    fit_text(
         draw, brand.product, (0.15 * width, 0.28 * height, 0.85 * width, 0.37 * height), brand.ink
     )
     strip = (0, int(0.92 * height), width, height)
     draw.rectangle(strip, fill=brand.accent)
     weight = f"{int(generator.integers(10, 95)) * 10} g  {word(generator, 3)}"
-    _fit_text(
+    fit_text(
         draw, weight, (0.06 * width, 0.93 * height, 0.94 * width, 0.99 * height), (20, 20, 20)
     )
-    _badge(draw, generator, brand, (0.80 * width, 0.44 * height), 0.11 * min(width, height) + 6)
+    badge(
+        draw, generator, brand.accent, (0.80 * width, 0.44 * height), 0.11 * min(width, height) + 6
+    )
     return printed(image, generator)
 
 
@@ -125,7 +106,7 @@ def side_face(brand: Brand, size: tuple[int, int], variant: int) -> Pixels:
     width, height = size
     image = _background(brand, size, plain=True)
     draw = ImageDraw.Draw(image)
-    _fit_text(
+    fit_text(
         draw,
         brand.name,
         (0.08 * width, 0.03 * height, 0.92 * width, 0.13 * height),
@@ -136,15 +117,15 @@ def side_face(brand: Brand, size: tuple[int, int], variant: int) -> Pixels:
     margin = 0.08 * width
     top = 0.17 * height
     if variant % 2 == 0:
-        top = _facts_table(draw, generator, (margin, top, width - margin, 0.58 * height))
+        top = facts_table(draw, generator, (margin, top, width - margin, 0.58 * height))
     else:
         draw.rectangle((0, top, width, top + 0.10 * height), fill=brand.block)
-        _fit_text(
+        fit_text(
             draw, brand.product, (margin, top, width - margin, top + 0.09 * height), (250,) * 3
         )
         top += 0.13 * height
-    _paragraph(draw, generator, (margin, top, width - margin, 0.80 * height), brand.ink)
-    _barcode(draw, generator, (0.2 * width, 0.83 * height, 0.8 * width, 0.97 * height))
+    paragraph(draw, generator, (margin, top, width - margin, 0.80 * height), brand.ink)
+    barcode(draw, generator, (0.2 * width, 0.83 * height, 0.8 * width, 0.97 * height))
     return printed(image, generator)
 
 
@@ -156,7 +137,7 @@ def end_face(brand: Brand, size: tuple[int, int], variant: int) -> Pixels:
     draw = ImageDraw.Draw(image)
     if variant % 2 == 0:
         draw.rectangle((0, 0.36 * height, width, 0.64 * height), fill=brand.block)
-        _fit_text(
+        fit_text(
             draw,
             brand.name,
             (0.1 * width, 0.38 * height, 0.9 * width, 0.62 * height),
@@ -166,7 +147,7 @@ def end_face(brand: Brand, size: tuple[int, int], variant: int) -> Pixels:
     else:
         draw.line((0, height / 2, width, height / 2), fill=brand.block, width=3)
         stamp = f"{word(generator, 2).upper()} {generator.integers(10**6):06d}"
-        _fit_text(
+        fit_text(
             draw, stamp, (0.2 * width, 0.15 * height, 0.8 * width, 0.32 * height), (30, 30, 35)
         )
     return printed(image, generator)
@@ -267,33 +248,6 @@ def _background(brand: Brand, size: tuple[int, int], plain: bool = False) -> Ima
     return Image.fromarray(np.clip(canvas, 0, 255).astype(np.uint8))
 
 
-def _fit_text(
-    draw: ImageDraw.ImageDraw,
-    text: str,
-    box: tuple[float, float, float, float],
-    fill: Colour,
-    stroke: Colour | None = None,
-    bold: bool = False,
-) -> None:
-    """Write text centred in a box (left, top, right, bottom) as large as it fits."""
-    left, top, right, bottom = box
-    size = max(6.0, bottom - top)
-    probe = ImageFont.load_default(size=100.0)
-    extent = probe.getbbox(text)
-    size = max(5.0, min(size, 100.0 * (right - left) / max(extent[2] - extent[0], 1)))
-    font = ImageFont.load_default(size=size)
-    weight = max(1, round(size / 16)) if bold else 0
-    draw.text(
-        ((left + right) / 2, (top + bottom) / 2),
-        text,
-        fill=fill,
-        font=font,
-        anchor="mm",
-        stroke_width=weight,
-        stroke_fill=stroke if stroke and size > 18 else fill,
-    )
-
-
 def _rounded_mask(size: tuple[int, int], generator: np.random.Generator) -> Image.Image:
     mask = Image.new("L", size, 0)
     draw = ImageDraw.Draw(mask)
@@ -303,95 +257,3 @@ def _rounded_mask(size: tuple[int, int], generator: np.random.Generator) -> Imag
     else:
         draw.rounded_rectangle(box, radius=min(size) // 6, fill=255)
     return mask
-
-
-def _badge(
-    draw: ImageDraw.ImageDraw,
-    generator: np.random.Generator,
-    brand: Brand,
-    centre: tuple[float, float],
-    radius: float,
-) -> None:
-    angles = np.linspace(0, 2 * np.pi, 33)
-    lengths = radius * (1 + 0.12 * np.cos(angles * 16))
-    star = [
-        (centre[0] + r * np.cos(a), centre[1] + r * np.sin(a))
-        for a, r in zip(angles, lengths, strict=True)
-    ]
-    draw.polygon(star, fill=brand.accent, outline=(250, 250, 250))
-    _fit_text(
-        draw,
-        word(generator, 1).upper() + "!",
-        (
-            centre[0] - 0.7 * radius,
-            centre[1] - 0.4 * radius,
-            centre[0] + 0.7 * radius,
-            centre[1] + 0.4 * radius,
-        ),
-        (20, 20, 25),
-        bold=True,
-    )
-
-
-def _facts_table(
-    draw: ImageDraw.ImageDraw,
-    generator: np.random.Generator,
-    box: tuple[float, float, float, float],
-) -> float:
-    """A white table of facts; returns the row below it."""
-    left, top, right, bottom = box
-    draw.rectangle(box, fill=(248, 248, 244), outline=(15, 15, 15), width=2)
-    lines = int(np.clip((bottom - top) / 15, 3, 12))
-    step = (bottom - top) / lines
-    font = ImageFont.load_default(size=max(6.0, step * 0.68))
-    for line in range(lines):
-        y = top + line * step
-        name = "FACTS" if line == 0 else word(generator, 3)
-        draw.text(
-            (left + 5, y + 0.12 * step),
-            name,
-            fill=(10, 10, 10),
-            font=font,
-            stroke_width=int(line == 0),
-        )
-        amount = f"{generator.uniform(0, 60):.1f} g"
-        draw.text((right - 5, y + 0.12 * step), amount, fill=(10, 10, 10), font=font, anchor="ra")
-        draw.line((left, y + step, right, y + step), fill=(60, 60, 60), width=1)
-    return bottom + step * 0.5
-
-
-def _paragraph(
-    draw: ImageDraw.ImageDraw,
-    generator: np.random.Generator,
-    box: tuple[float, float, float, float],
-    ink: Colour,
-) -> None:
-    left, top, right, bottom = box
-    size = 10.0
-    font = ImageFont.load_default(size=size)
-    y = top
-    while y + size < bottom:
-        text = ""
-        while font.getlength(text) < right - left and len(text) < 200:
-            text += word(generator, int(generator.integers(1, 4))) + " "
-        text = text.strip().rpartition(" ")[0]
-        draw.text((left, y), text, fill=ink, font=font)
-        y += size * (2.2 if generator.random() < 0.12 else 1.25)
-
-
-def _barcode(
-    draw: ImageDraw.ImageDraw,
-    generator: np.random.Generator,
-    box: tuple[float, float, float, float],
-) -> None:
-    left, top, right, bottom = box
-    draw.rectangle((left - 4, top - 4, right + 4, bottom + 4), fill=(252, 252, 252))
-    x = left
-    while x < right:
-        bar = float(generator.integers(1, 4)) * max((right - left) / 95, 1.0)
-        draw.rectangle(
-            (x, top, min(x + bar, right), bottom - 0.22 * (bottom - top)), fill=(8, 8, 8)
-        )
-        x += bar + float(generator.integers(1, 4)) * max((right - left) / 95, 1.0)
-    digits = " ".join(str(d) for d in generator.integers(0, 10, 12))
-    _fit_text(draw, digits, (left, bottom - 0.2 * (bottom - top), right, bottom), (8, 8, 8))

@@ -11,15 +11,20 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from fast_inerf_ros.datasets.synthetic.clutter import occluder
+from fast_inerf_ros.datasets.synthetic.layout import OCCLUDER_POOL, Layout, Placement, texture_seed
+from fast_inerf_ros.datasets.synthetic.render import TABLE, Rendered, Renderer
+from fast_inerf_ros.datasets.synthetic.sensor import (
+    Motion,
+    Sensor,
+    develop,
+    motion_blur,
+    motion_for_blur,
+)
+from fast_inerf_ros.datasets.synthetic.world import PreparedWorld
 from fast_inerf_ros.geometry.camera import Camera
 from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.geometry.so3 import SO3
-
-from .clutter import occluder
-from .layout import OCCLUDER_POOL, Layout, Placement, texture_seed
-from .render import TABLE, Rendered, Renderer
-from .sensor import Motion, Sensor, develop, motion_blur, motion_for_blur
-from .world import PreparedWorld
 
 Mask = npt.NDArray[np.bool_]
 Box = tuple[int, int, int, int]
@@ -198,27 +203,32 @@ def _instance_truth(
     placement = world.layout.objects[index]
     T_camera_object = photograph.T_world_camera.inverse() @ placement.T_world_object
     x0, y0, x1, y1 = _bounding_rectangle(canvas, T_camera_object, placement)
-    mask = np.zeros((camera.height, camera.width), dtype=bool)
     visible = photograph.visible_mask(index)
     if x1 <= x0 or y1 <= y0:
-        return InstanceTruth(T_camera_object, mask, visible, 0, EMPTY, EMPTY)
+        return InstanceTruth(T_camera_object, np.zeros_like(visible), visible, 0, EMPTY, EMPTY)
     grid = np.stack(np.meshgrid(np.arange(x0, x1), np.arange(y0, y1)), axis=-1)
     bearings = np.asarray(canvas.bearings(grid.astype(np.float64)))
     inside = renderer.silhouette(world, index, photograph.T_world_camera, bearings)
     left, top = x0 - margin[0], y0 - margin[1]
-    rows = slice(max(top, 0), max(min(top + y1 - y0, camera.height), 0))
-    columns = slice(max(left, 0), max(min(left + x1 - x0, camera.width), 0))
-    mask[rows, columns] = (
-        inside[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
-        if rows.stop > rows.start and columns.stop > columns.start
-        else False
-    )
+    mask = _placed(inside, left, top, visible.shape)
     box = bounding_box(inside)
     if box[0] >= 0:
         box = (box[0] + left, box[1] + top, box[2], box[3])
     return InstanceTruth(
         T_camera_object, mask, visible, int(inside.sum()), box, bounding_box(visible)
     )
+
+
+def _placed(inside: Mask, left: int, top: int, shape: tuple[int, ...]) -> Mask:
+    """The part of a small mask that lies on an image of `shape`, at its place there."""
+    mask = np.zeros(shape, dtype=bool)
+    bottom, right = min(top + inside.shape[0], shape[0]), min(left + inside.shape[1], shape[1])
+    first_row, first_column = max(top, 0), max(left, 0)
+    if bottom > first_row and right > first_column:
+        mask[first_row:bottom, first_column:right] = inside[
+            first_row - top : bottom - top, first_column - left : right - left
+        ]
+    return mask
 
 
 def _bounding_rectangle(

@@ -16,22 +16,32 @@ from typing import Any, Literal
 import numpy as np
 
 from fast_inerf_ros.config import load, option, section
+from fast_inerf_ros.datasets.synthetic.bag import BagPlan, write_bag
+from fast_inerf_ros.datasets.synthetic.bop import Item, write_split
+from fast_inerf_ros.datasets.synthetic.layout import PROTOCOL_SEEDS_FROM, Layout, make_layout
+from fast_inerf_ros.datasets.synthetic.nerf import NerfPlan, transform_matrix, write_nerf
+from fast_inerf_ros.datasets.synthetic.objects import ObjectModel, object_set
+from fast_inerf_ros.datasets.synthetic.output import write_json
+from fast_inerf_ros.datasets.synthetic.photographs import (
+    Randomisation,
+    expose_randomised,
+    instance_truths,
+    with_occluder,
+)
+from fast_inerf_ros.datasets.synthetic.render import Renderer
+from fast_inerf_ros.datasets.synthetic.scene_file import write_scene
+from fast_inerf_ros.datasets.synthetic.sensor import Sensor
+from fast_inerf_ros.datasets.synthetic.trajectories import (
+    TARGET,
+    Trajectory,
+    ViewRange,
+    hand_held,
+    random_view,
+)
 from fast_inerf_ros.errors import InputError
 from fast_inerf_ros.geometry.camera import Camera
 from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.geometry.so3 import SO3
-
-from .bag import BagPlan, write_bag
-from .bop import Item, write_split
-from .layout import PROTOCOL_SEEDS_FROM, Layout, make_layout
-from .nerf import NerfPlan, transform_matrix, write_nerf
-from .objects import ObjectModel, object_set
-from .output import write_json
-from .photographs import Randomisation, expose_randomised, instance_truths, with_occluder
-from .render import Renderer
-from .scene_file import write_scene
-from .sensor import Sensor
-from .trajectories import TARGET, Trajectory, ViewRange, hand_held, random_view
 
 Range = tuple[float, float]
 

@@ -13,13 +13,20 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from fast_inerf_ros.datasets.synthetic import kernels
+from fast_inerf_ros.datasets.synthetic.launcher import (
+    Launcher,
+    download,
+    matrix,
+    upload,
+    vector,
+    wp,
+    zeros,
+)
+from fast_inerf_ros.datasets.synthetic.layout import Layout
+from fast_inerf_ros.datasets.synthetic.world import PreparedWorld, WorldBuilder
 from fast_inerf_ros.geometry.camera import Camera
 from fast_inerf_ros.geometry.se3 import SE3
-
-from . import kernels
-from .launcher import Launcher, download, matrix, upload, vector, wp, zeros
-from .layout import Layout
-from .world import PreparedWorld, WorldBuilder
 
 Floats = npt.NDArray[np.float32]
 

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .noise import Image, fractal_noise
-from .textures import floor_texture, to_uint8, wall_texture
+from fast_inerf_ros.datasets.synthetic.noise import Image, fractal_noise
+from fast_inerf_ros.datasets.synthetic.textures import floor_texture, to_uint8, wall_texture
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fast_inerf_ros.datasets.synthetic.layout import Layout
+from fast_inerf_ros.datasets.synthetic.model_files import write_model
 from fast_inerf_ros.io.scene import Scene, SceneObject, save_scene
-
-from .layout import Layout
-from .model_files import write_model
 
 WORLD_FRAME = "world"
 

@@ -8,10 +8,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from fast_inerf_ros.datasets.synthetic.render import Rendered
 from fast_inerf_ros.geometry.camera import Camera
 from fast_inerf_ros.geometry.se3 import SE3
-
-from .render import Rendered
 
 Floats = npt.NDArray[np.float32]
 

@@ -12,7 +12,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from .noise import Image, displaced, fractal_noise, lattice_noise, mix, smoothstep
+from fast_inerf_ros.datasets.synthetic.noise import (
+    Image,
+    displaced,
+    fractal_noise,
+    lattice_noise,
+    mix,
+    smoothstep,
+)
 
 TextureMaker = Callable[[np.random.Generator, tuple[int, int]], Image]
 

@@ -11,11 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.interpolate import BSpline, make_interp_spline
 
+from fast_inerf_ros.datasets.synthetic.sensor import Motion
 from fast_inerf_ros.errors import InputError
 from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.geometry.so3 import SO3
-
-from .sensor import Motion
 
 Floats = npt.NDArray[np.float64]
 

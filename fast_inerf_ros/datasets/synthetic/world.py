@@ -10,11 +10,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fast_inerf_ros.geometry.se3 import SE3
-
-from . import kernel_types, kernels
-from .clutter import table_frame
-from .launcher import (
+from fast_inerf_ros.datasets.synthetic import kernel_types, kernels
+from fast_inerf_ros.datasets.synthetic.clutter import table_frame
+from fast_inerf_ros.datasets.synthetic.launcher import (
     Launcher,
     download,
     matrix,
@@ -26,12 +24,13 @@ from .launcher import (
     wp,
     zeros,
 )
-from .layout import TABLE_HALF, Layout, Placement
-from .meshes import Mesh
-from .objects import ObjectModel
-from .room import Room, make_room
-from .texture_store import DECODE, TextureStore
-from .textures import table_texture, to_uint8
+from fast_inerf_ros.datasets.synthetic.layout import TABLE_HALF, Layout, Placement
+from fast_inerf_ros.datasets.synthetic.meshes import Mesh
+from fast_inerf_ros.datasets.synthetic.objects import ObjectModel
+from fast_inerf_ros.datasets.synthetic.room import Room, make_room
+from fast_inerf_ros.datasets.synthetic.texture_store import DECODE, TextureStore
+from fast_inerf_ros.datasets.synthetic.textures import table_texture, to_uint8
+from fast_inerf_ros.geometry.se3 import SE3
 
 Floats = npt.NDArray[np.float32]
 

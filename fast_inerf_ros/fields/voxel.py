@@ -27,7 +27,8 @@ class Shading:
     """How a voxel grid is rendered.
 
     step: distance of samples in voxels.
-    optical_scale: optical depth of one unit of density along one unit of contracted space.
+    optical_scale: optical depth of density 1 along one field unit; around a contracted box,
+        along what contraction makes of it.
     cutoff: samples of less optical depth are left out; rays end when less light is left.
     near: nothing nearer to an origin than this (field units) was seen in training, nor is shown.
     background: colour behind everything.
@@ -158,11 +159,10 @@ class VoxelField:
             wp.from_torch(color, dtype=wp.vec3),
         )
         self._launch(grid_kernels.sample_points, len(box), arguments)
-        speed = 1.0 / self._to_box(views, shift=False).norm(dim=-1).clamp(min=1e-12)
+        speed = self._to_box(views, shift=False).norm(dim=-1) * float(domain.unit.max())
         if domain.contracted:
-            radius = box.abs().amax(-1).clamp(min=1.0)
-            speed = speed * radius**2
-        return density * self.shading.optical_scale / speed, color
+            speed = speed / box.abs().amax(-1).clamp(min=1.0) ** 2
+        return density * self.shading.optical_scale * speed, color
 
     def state(self) -> FieldState:
         """The field as plain data."""
@@ -235,7 +235,7 @@ def to_box(domain: Domain, vectors: torch.Tensor, *, shift: bool) -> torch.Tenso
     """Points (``shift``) or directions (N, 3) of the field in box coordinates."""
     unit = torch.as_tensor(domain.unit, dtype=torch.float32, device=vectors.device)
     if shift:
-        vectors = vectors - torch.tensor(domain.center, device=vectors.device)
+        vectors = vectors - torch.tensor(domain.center, dtype=vectors.dtype, device=vectors.device)
     return (vectors / unit).contiguous()
 
 

@@ -52,8 +52,8 @@ class Domain:
         The largest half size on every axis, so that space is scaled evenly; each half size on
         its own axis where the box is contracted (its faces must then lie at 1).
         """
-        half = np.asarray(self.half_size)
-        return half if self.contracted else np.full(3, half.max())
+        largest = max(self.half_size)
+        return np.array(self.half_size if self.contracted else (largest,) * 3)
 
     @property
     def scale(self) -> np.ndarray:
@@ -65,6 +65,10 @@ class Domain:
     def offset(self) -> np.ndarray:
         """Grid coordinates of the centre, (3,)."""
         return np.asarray(self.bricks) * 2 - 0.5
+
+    def optical_step(self, step: float, optical_scale: float) -> float:
+        """Optical depth of density 1 along ``step`` voxels; see ``VoxelGrid.struct``."""
+        return step * optical_scale * float(self.unit.max() / self.scale.max())
 
     @property
     def limit(self) -> np.ndarray:
@@ -127,8 +131,8 @@ class VoxelGrid:
     def struct(self, step: float, optical_scale: float) -> Any:
         """The grid as kernels take it.
 
-        step: distance of samples in voxels; optical_scale: optical depth of one unit of density
-        along one unit of contracted space.
+        step: distance of samples in voxels; optical_scale: optical depth of density 1 along one
+        field unit of the inner box.
         """
         domain = self.domain
         grid: Any = Grid()
@@ -142,7 +146,7 @@ class VoxelGrid:
         grid.box_limit = wp.vec3(*domain.limit)
         grid.contracted = int(domain.contracted)
         grid.step = step
-        grid.optical_step = step * optical_scale / float(domain.scale.max())
+        grid.optical_step = domain.optical_step(step, optical_scale)
         return grid
 
     def occupancy(self, threshold: float) -> torch.Tensor:

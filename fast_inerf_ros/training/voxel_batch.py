@@ -136,7 +136,11 @@ def _batch(
     count = len(rays.origins)
     origins = to_box(grid.domain, rays.origins, shift=True)
     directions = to_box(grid.domain, rays.directions, shift=False)
-    limits = torch.tensor([[near], [far]], device=grid.device).expand(2, count).contiguous()
+    limits = (
+        torch.tensor([[near], [far]], dtype=torch.float32, device=grid.device)
+        .expand(2, count)
+        .contiguous()
+    )
     batch: Any = train_kernels.Batch()
     batch.origins = wp.from_torch(origins, dtype=wp.vec3)
     batch.directions = wp.from_torch(directions, dtype=wp.vec3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -67,7 +67,11 @@ class VoxelTrainer:
         self.generator = generator
         self.step_count = 0
         self.stage = 0
-        self.shading = shading
+        self.shading = replace(
+            shading,
+            step=options.voxels_per_step,
+            optical_scale=options.optical_scale / float(domain.unit.max()),
+        )
         self._torch_generator = torch.Generator(device)
         self._torch_generator.manual_seed(int(generator.integers(2**62)))
         start = resolution(domain, options.resolutions[0])
@@ -191,7 +195,7 @@ class VoxelTrainer:
         self.moments = moments
         most = options.rays_per_step * CANDIDATES
         self.buffers = GradientBuffers(grid, options.max_samples, most)
-        self._struct = grid.struct(options.voxels_per_step, options.optical_scale)
+        self._struct = grid.struct(self.shading.step, self.shading.optical_scale)
 
     def _empty_density(self) -> float:
         return self.options.prune_opacity / float(self._struct.optical_step)

@@ -1,0 +1,160 @@
+"""Levenberg-Marquardt on exact photometric residuals of fixed pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fast_inerf_ros.config import option, section
+from fast_inerf_ros.geometry.se3 import SE3
+from fast_inerf_ros.inerf.brightness import Brightness, BrightnessModel
+from fast_inerf_ros.inerf.normal_equations import TWIST, NormalEquations, build, mean_cost
+from fast_inerf_ros.inerf.photometric import Linearised, Samples, linearise
+from fast_inerf_ros.inerf.problem import Problem
+from fast_inerf_ros.inerf.robust import LossOptions, robust_scale
+from fast_inerf_ros.inerf.run import Run
+
+Floats = npt.NDArray[np.float32]
+
+LARGEST_DAMPING = 1e6
+
+
+@dataclass(frozen=True)
+class DescentOptions:
+    """How Levenberg-Marquardt goes down."""
+
+    max_steps: int = option(30, doc="Steps, at most.", minimum=1)
+    initial_damping: float = option(
+        1e-3, doc="Damping of the first step, relative to the diagonal.", minimum=0.0
+    )
+    tolerance: float = option(
+        1e-3, doc="Relative decrease of the loss below which it has converged.", minimum=0.0
+    )
+    loss: LossOptions = section(LossOptions)
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """A pose, its brightness, and the field linearised there.
+
+    confidence: (N,), how much each pixel is worth beside its residual, None for all alike.
+    """
+
+    T_world_camera: SE3
+    brightness: Brightness
+    view: Linearised
+    residuals: Floats
+    confidence: Floats | None
+
+    def equations(
+        self, model: BrightnessModel, loss: LossOptions, scale: float
+    ) -> NormalEquations:
+        """Normal equations of the residuals at this state."""
+        jacobian = self.view.jacobian * np.float32(-self.brightness.gain)
+        return build(
+            self.residuals, jacobian, self.view.color, model, loss, scale, self.confidence
+        )
+
+    def scale(self) -> float:
+        """Robust standard deviation of the residuals that count."""
+        if self.confidence is None:
+            return robust_scale(self.residuals)
+        return robust_scale(self.residuals[self.confidence > 0.5])
+
+    def rms(self) -> float:
+        """Root mean square of the residuals."""
+        return float(np.sqrt(np.mean(self.residuals**2))) if self.residuals.size else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Descent:
+    """Where Levenberg-Marquardt has come to. failure: why it could make no step at all."""
+
+    state: State
+    equations: NormalEquations
+    scale: float
+    converged: bool
+    failure: str | None = None
+
+
+def evaluate(
+    problem: Problem, samples: Samples, T_world_camera: SE3, brightness: Brightness, run: Run
+) -> State:
+    """Linearise the field at a pose and compare it with the samples."""
+    with run.rendering():
+        view = linearise(problem, T_world_camera, samples.bearings)
+    residuals = samples.colors - brightness.apply(view.color)
+    # What lies behind the scene is unknown unless the problem says it: such rays are no evidence.
+    confidence = view.opacity if problem.background is None else None
+    return State(T_world_camera, brightness, view, residuals, confidence)
+
+
+def descend(
+    problem: Problem,
+    samples: Samples,
+    T_world_camera: SE3,
+    model: BrightnessModel,
+    options: DescentOptions,
+    run: Run,
+    stage: str = "lm",
+) -> Descent:
+    """Minimise the robust photometric cost of samples over the pose and the brightness.
+
+    Madsen et al. (2004), algorithm 3.16, with the damping relative to the diagonal and the scale
+    of the residuals estimated anew at every accepted step.
+    """
+    state = evaluate(problem, samples, T_world_camera, Brightness(), run)
+    fitted = model.fit(samples.colors, state.view.color)
+    state = _with_brightness(state, fitted, samples)
+    damping = options.initial_damping
+    scale = state.scale()
+    equations = state.equations(model, options.loss, scale)
+    run.report(stage, state.T_world_camera, equations.loss, len(samples))
+    for _ in range(options.max_steps):
+        step = equations.step(damping)
+        if step is None:
+            reason = "the rendered view has no structure that fixes the pose"
+            return Descent(state, equations, scale, False, reason)
+        trial = _stepped(problem, samples, state, model, step, run)
+        loss = mean_cost(trial.residuals, options.loss, scale, trial.confidence)
+        run.report(stage, trial.T_world_camera, loss, len(samples))
+        decrease = equations.loss - loss
+        if not decrease > 0:
+            damping = 10.0 * max(damping, 1e-4)
+            if negligible(step, equations, scale) or damping > LARGEST_DAMPING or run.stopped:
+                return Descent(state, equations, scale, not run.stopped)
+            continue
+        previous, state = equations.loss, trial
+        scale = state.scale()
+        equations = state.equations(model, options.loss, scale)
+        damping *= 0.2
+        if decrease < options.tolerance * previous or run.stopped:
+            return Descent(state, equations, scale, not run.stopped)
+    return Descent(state, equations, scale, False)
+
+
+def negligible(step: npt.NDArray[np.float64], equations: NormalEquations, scale: float) -> bool:
+    """Whether a step is far below what the noise leaves undetermined: xᵀAx / σ² < 0.01."""
+    pose = step[:TWIST]
+    length = float(pose @ equations.hessian[:TWIST, :TWIST] @ pose)
+    return length < 0.01 * scale**2
+
+
+def _stepped(
+    problem: Problem,
+    samples: Samples,
+    state: State,
+    model: BrightnessModel,
+    step: npt.NDArray[np.float64],
+    run: Run,
+) -> State:
+    pose = state.T_world_camera @ SE3.exp(step[:TWIST])
+    brightness = model.moved(state.brightness, step[TWIST:])
+    return evaluate(problem, samples, pose, brightness, run)
+
+
+def _with_brightness(state: State, brightness: Brightness, samples: Samples) -> State:
+    residuals = samples.colors - brightness.apply(state.view.color)
+    return State(state.T_world_camera, brightness, state.view, residuals, state.confidence)

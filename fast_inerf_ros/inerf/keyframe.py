@@ -1,0 +1,146 @@
+"""Keyframes: the field rendered once, as points with colours that the image can be aligned to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from fast_inerf_ros.geometry.se3 import SE3
+from fast_inerf_ros.inerf.photometric import SEEN, render
+from fast_inerf_ros.inerf.pixels import draw
+from fast_inerf_ros.inerf.problem import Problem
+from fast_inerf_ros.inerf.pyramid import ImageLevel
+
+Floats = npt.NDArray[np.float32]
+
+EDGE = 1.1
+"""Ratio of depths of neighbours from which one occludes the other."""
+
+
+@dataclass(frozen=True, eq=False)
+class KeyframeLevel:
+    """A keyframe at one resolution, as the N points that are aligned.
+
+    points: (N, 3) in the frame of its camera. colors: (N, 3) as rendered. flow: (N, 2, 6),
+    motion of their pixels by the twist x, points moved by SE3.exp(x). slope: (N, 3, 6), change
+    of the colour that is seen where they were. pixels: (N, 2), where they were. confidence: (N,).
+    """
+
+    points: npt.NDArray[np.float64]
+    colors: Floats
+    flow: Floats
+    slope: Floats
+    pixels: npt.NDArray[np.float64]
+    confidence: Floats
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+
+@dataclass(frozen=True, eq=False)
+class Keyframe:
+    """The field as seen from a pose: levels from fine to coarse.
+
+    coverage: share of the rays that met the scene. median_depth: metres, NaN where none did.
+    """
+
+    T_world_key: SE3
+    levels: tuple[KeyframeLevel, ...]
+    coverage: float
+    median_depth: float
+
+
+def render_keyframe(
+    problem: Problem,
+    T_world_key: SE3,
+    levels: Sequence[ImageLevel],
+    max_points: int,
+    generator: np.random.Generator,
+) -> Keyframe:
+    """Render at the resolution of the first level, through the lens of the camera."""
+    bearings = levels[0].bearings
+    valid = np.isfinite(bearings).all(axis=-1)
+    view = render(problem, T_world_key, bearings[valid])
+    color = np.zeros((*valid.shape, 3), dtype=np.float32)
+    depth = np.full(valid.shape, np.inf, dtype=np.float32)
+    opacity = np.zeros(valid.shape, dtype=np.float32)
+    color[valid], opacity[valid] = view.color, view.opacity
+    depth[valid] = np.where(np.isfinite(view.depth), view.depth, np.inf)
+    seen = np.isfinite(depth)
+    made = []
+    for level in levels:
+        size = (level.camera.width, level.camera.height)
+        color = _resized(color, size, cv2.INTER_AREA)
+        opacity = _resized(opacity, size, cv2.INTER_AREA)
+        depth = _foreground(depth, size)
+        made.append(_level(level, color, depth, opacity, max_points, generator))
+    return Keyframe(
+        T_world_key,
+        tuple(made),
+        coverage=float(np.mean(opacity >= SEEN)),
+        median_depth=float(np.median(depth[np.isfinite(depth)])) if seen.any() else float("nan"),
+    )
+
+
+def _foreground(depth: Floats, size: tuple[int, int]) -> Floats:
+    """Depth at a coarser size; what stands before an edge also gets its pixels beyond it.
+
+    A silhouette moves with what is in front, and so does the colour just outside of it.
+    """
+    kernel = np.ones((3, 3), dtype=np.uint8)
+    nearest, farthest = cv2.erode(depth, kernel), cv2.dilate(depth, kernel)
+    edge = ~(farthest <= EDGE * nearest)
+    grown = np.where(edge, nearest, depth)
+    if size == (depth.shape[1], depth.shape[0]):
+        return grown
+    smooth = _resized(np.where(np.isfinite(grown), grown, 0), size, cv2.INTER_AREA)
+    broken = _resized(edge.astype(np.float32), size, cv2.INTER_AREA) > 0
+    return np.where(broken, _resized(grown, size, cv2.INTER_NEAREST), smooth)
+
+
+def _level(
+    level: ImageLevel,
+    color: Floats,
+    depth: Floats,
+    opacity: Floats,
+    max_points: int,
+    generator: np.random.Generator,
+) -> KeyframeLevel:
+    across = cv2.Scharr(color, cv2.CV_32F, 1, 0, scale=1 / 32)
+    down = cv2.Scharr(color, cv2.CV_32F, 0, 1, scale=1 / 32)
+    usable = np.isfinite(depth) & (depth > 0) & np.isfinite(level.bearings).all(axis=-1)
+    magnitude = np.sqrt((across**2 + down**2).sum(axis=-1))
+    weight = np.where(usable, magnitude + 0.1 * magnitude.mean() + 1e-9, 0)
+    chosen = draw(weight.astype(np.float32), max_points, generator)
+    u, v = chosen[:, 0], chosen[:, 1]
+    points = level.bearings[v, u] * depth[v, u, None].astype(np.float64)
+    flow = _flow(level, points)
+    gradient = np.stack([across[v, u], down[v, u]], axis=-1)
+    return KeyframeLevel(
+        points=points,
+        colors=color[v, u],
+        flow=flow,
+        slope=np.matmul(gradient, flow),
+        pixels=chosen.astype(np.float64),
+        confidence=np.where(opacity[v, u] >= SEEN, np.float32(1), np.float32(0.5)),
+    )
+
+
+def _flow(level: ImageLevel, points: npt.NDArray[np.float64]) -> Floats:
+    """Motion (N, 2, 6) of the pixels of points moved by ρ + φ x p: a row d gives d and p x d."""
+    if len(points) == 0:
+        return np.zeros((0, 2, 6), dtype=np.float32)
+    _, jacobian = level.camera.project_with_jacobian(points)
+    rotation = np.cross(points[:, None, :], jacobian)
+    flow = np.concatenate([jacobian, rotation], axis=-1).astype(np.float32)
+    return np.where(np.isfinite(flow), flow, np.float32(0))
+
+
+def _resized(image: Floats, size: tuple[int, int], interpolation: int) -> Floats:
+    if size == (image.shape[1], image.shape[0]):
+        return image
+    return np.asarray(cv2.resize(image, size, interpolation=interpolation))

@@ -1,0 +1,1 @@
+"""Ways to solve a refinement problem: one file each, found by name in ``registry``."""

@@ -16,7 +16,13 @@ from fast_inerf_ros.config import option
 from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.inerf.brightness import Brightness, BrightnessModel
 from fast_inerf_ros.inerf.keyframe import KeyframeLevel
-from fast_inerf_ros.inerf.normal_equations import TWIST, NormalEquations, build, mean_cost
+from fast_inerf_ros.inerf.normal_equations import (
+    TWIST,
+    NormalEquations,
+    build,
+    mean_cost,
+    moved,
+)
 from fast_inerf_ros.inerf.pyramid import ImageLevel
 from fast_inerf_ros.inerf.robust import LossOptions, robust_scale
 
@@ -90,7 +96,7 @@ def align(
         if step is None:
             reason = "the rendered view has no structure that fixes the pose"
             return Alignment(T_image_key, brightness, equations.loss, 0.0, 0, n_steps, reason)
-        trial_pose = T_image_key @ SE3.exp(step[:TWIST])
+        trial_pose = moved(T_image_key, step)
         trial_brightness = model.moved(brightness, step[TWIST:])
         trial = _compare(key, image, trial_pose, trial_brightness)
         moved_px = _motion(key, step)

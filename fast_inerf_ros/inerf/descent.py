@@ -10,7 +10,7 @@ import numpy.typing as npt
 from fast_inerf_ros.config import option, section
 from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.inerf.brightness import Brightness, BrightnessModel
-from fast_inerf_ros.inerf.normal_equations import TWIST, NormalEquations, build, mean_cost
+from fast_inerf_ros.inerf.normal_equations import TWIST, NormalEquations, build, mean_cost, moved
 from fast_inerf_ros.inerf.photometric import Linearised, Samples, linearise
 from fast_inerf_ros.inerf.problem import Problem
 from fast_inerf_ros.inerf.robust import LossOptions, robust_scale
@@ -150,7 +150,7 @@ def _stepped(
     step: npt.NDArray[np.float64],
     run: Run,
 ) -> State:
-    pose = state.T_world_camera @ SE3.exp(step[:TWIST])
+    pose = moved(state.T_world_camera, step)
     brightness = model.moved(state.brightness, step[TWIST:])
     return evaluate(problem, samples, pose, brightness, run)
 

@@ -22,6 +22,9 @@ from fast_inerf_ros.inerf.problem import Problem
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float32]
 
+BLOCKS = 20
+"""Blocks along the longer side: as coarse as the coarsest image that solvers look at."""
+
 TRUNCATION = 0.15
 """Differences of colours beyond this are all equally wrong."""
 
@@ -130,9 +133,9 @@ class HeldOut:
 
 
 def held_out_blocks(shape: tuple[int, ...], share: float, generator: np.random.Generator) -> Mask:
-    """Random blocks (H, W), about 40 along the longer side."""
+    """Random blocks (H, W), about ``BLOCKS`` along the longer side."""
     height, width = shape
-    side = max(1, round(max(height, width) / 40))
+    side = max(1, round(max(height, width) / BLOCKS))
     rows, columns = -(-height // side), -(-width // side)
     chosen = generator.random((rows, columns)) < share
     return np.asarray(np.repeat(np.repeat(chosen, side, 0), side, 1)[:height, :width])

@@ -93,7 +93,7 @@ def _foreground(depth: Floats, size: tuple[int, int]) -> Floats:
     """
     kernel = np.ones((3, 3), dtype=np.uint8)
     nearest, farthest = cv2.erode(depth, kernel), cv2.dilate(depth, kernel)
-    edge = ~(farthest <= EDGE * nearest)
+    edge = ~(farthest * np.float32(1 / EDGE) <= nearest)
     grown = np.where(edge, nearest, depth)
     if size == (depth.shape[1], depth.shape[0]):
         return grown

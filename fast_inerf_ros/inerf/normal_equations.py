@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
-from fast_inerf_ros.inerf.brightness import Brightness, BrightnessModel
+from fast_inerf_ros.geometry.se3 import SE3
+from fast_inerf_ros.geometry.so3 import SO3
+from fast_inerf_ros.inerf.brightness import BrightnessModel
 from fast_inerf_ros.inerf.robust import LossOptions, costs, lengths, weights
 
 Floats = npt.NDArray[np.floating]
@@ -105,6 +108,11 @@ def mean_cost(
     return float((cost * confidence).sum() / max(float(confidence.sum()), 1e-12))
 
 
-def moved(brightness: Brightness, model: BrightnessModel, step: Float64s) -> Brightness:
-    """Brightness after a step of all parameters."""
-    return model.moved(brightness, step[TWIST:])
+def moved(T_target_camera: SE3, step: Float64s) -> SE3:
+    """Pose after the twist (ρ, φ) at the head of a step: R exp(φ), t + R ρ.
+
+    To first order ``T @ SE3.exp(x)``, and quick for one pose.
+    """
+    rotation, translation = T_target_camera.rotation.matrix, T_target_camera.translation
+    turn, _ = cv2.Rodrigues(np.ascontiguousarray(step[3:TWIST]))
+    return SE3(SO3(rotation @ turn), translation + rotation @ step[:3])

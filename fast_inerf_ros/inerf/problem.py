@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,17 @@ SMALLEST_CONTRAST = 0.01
 
 CLIPPED = (1.5 / 255, 253.5 / 255)
 """Colours at or beyond these are black or saturated: the light is not known there."""
+
+ENOUGH_PIXELS = 4096
+"""So many pixels tell whether an image shows anything."""
+
+
+@lru_cache(maxsize=16)
+def pixel_bearings(camera: Camera) -> npt.NDArray[np.float64]:
+    """Unit vectors (H, W, 3) of all pixels of a camera, read-only; NaN where it sees nothing."""
+    bearings = np.asarray(camera.bearings(camera.pixel_grid()), dtype=np.float64)
+    bearings.flags.writeable = False
+    return bearings
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +96,7 @@ class Problem:
     @cached_property
     def bearings(self) -> npt.NDArray[np.float64]:
         """Unit vectors (H, W, 3) of all pixels, NaN where the lens sees nothing."""
-        return np.asarray(self.camera.bearings(self.camera.pixel_grid()), dtype=np.float64)
+        return pixel_bearings(self.camera)
 
     @cached_property
     def usable(self) -> Mask:
@@ -94,12 +105,6 @@ class Problem:
         if self.image.dtype != np.uint8:
             seen &= np.isfinite(self.image).all(axis=-1)
         return np.asarray(seen if self.mask is None else seen & self.mask)
-
-    @property
-    def clipped(self) -> Mask:
-        """Pixels (H, W) that are black or saturated in all channels."""
-        low, high = CLIPPED
-        return np.asarray((self.colors <= low).all(axis=-1) | (self.colors >= high).all(axis=-1))
 
     def obstacle(self, minimum_pixels: int) -> str | None:
         """Why no solver can work on this, in one line; None where one can."""
@@ -113,12 +118,18 @@ class Problem:
         if count < minimum_pixels:
             what = "the mask has no pixels" if count == 0 else f"{count} pixels can be used"
             return f"{what}, at least {minimum_pixels} are needed"
-        if float(self.colors[usable].std(axis=0).max()) < SMALLEST_CONTRAST:
-            level = float(self.colors[usable].mean())
+        return self._emptiness(max(1, count // ENOUGH_PIXELS))
+
+    def _emptiness(self, stride: int) -> str | None:
+        """Whether the image shows nothing, from every ``stride``-th pixel."""
+        colors = self.colors[self.usable][::stride]
+        if float(colors.std(axis=0).max()) < SMALLEST_CONTRAST:
+            level = float(colors.mean())
             if level > 0.99:
                 return "the image is saturated"
             return "the image is black" if level < 0.01 else "the image is blank"
-        if float(np.mean(self.clipped[usable])) > 0.995:
+        low, high = CLIPPED
+        if np.mean((colors <= low).all(axis=-1) | (colors >= high).all(axis=-1)) > 0.995:
             return "the image is saturated: all of it is black or white"
         return None
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from fast_inerf_ros.geometry.camera import Camera
-from fast_inerf_ros.inerf.problem import Problem
+from fast_inerf_ros.inerf.problem import Problem, pixel_bearings
 
 Floats = npt.NDArray[np.float32]
 Float64s = npt.NDArray[np.float64]
@@ -33,10 +33,10 @@ class ImageLevel:
     camera: Camera
     channels: Floats
 
-    @cached_property
+    @property
     def bearings(self) -> Float64s:
         """Unit vectors (h, w, 3) of the pixels, NaN where the lens sees nothing."""
-        return np.asarray(self.camera.bearings(self.camera.pixel_grid()), dtype=np.float64)
+        return pixel_bearings(self.camera)
 
     def sample(self, pixels: Float64s) -> tuple[Floats, Mask]:
         """Colours (N, 3) between pixels (N, 2), bilinear, and which of them (N,) count.
@@ -51,23 +51,21 @@ class ImageLevel:
         return found[:, :3], np.asarray(found[:, 3] > WHOLLY_USABLE)
 
 
-def build_pyramid(problem: Problem, free: Mask, longest: int, n_levels: int) -> list[ImageLevel]:
-    """Levels from the finest, ``longest`` pixels on its longer side at most, by halves.
+def build_pyramid(problem: Problem, free: Mask, sides: Sequence[int]) -> list[ImageLevel]:
+    """Levels from fine to coarse; ``sides``: the longer side of each, descending.
 
-    free: (H, W), the pixels that may be used.
+    free: (H, W), the pixels that may be used. No level is larger than the image.
     """
     channels = np.concatenate([problem.colors, free[..., None].astype(np.float32)], axis=-1)
     camera = problem.camera
-    side = max(camera.width, camera.height)
-    levels = []
-    for number in range(n_levels):
-        factor = min(1.0, longest / side) / 2**number
-        width, height = (max(8, round(size * factor)) for size in (camera.width, camera.height))
-        if levels and (width, height) == (levels[-1].camera.width, levels[-1].camera.height):
-            break
-        resized = cv2.resize(channels, (width, height), interpolation=cv2.INTER_AREA)
-        levels.append(ImageLevel(camera.resize(width, height), np.asarray(resized)))
-        channels = np.asarray(resized)
+    levels: list[ImageLevel] = []
+    for side in sides:
+        factor = min(1.0, side / max(camera.width, camera.height))
+        width, height = (max(4, round(size * factor)) for size in (camera.width, camera.height))
+        if levels and width >= levels[-1].camera.width:
+            continue
+        channels = np.asarray(cv2.resize(channels, (width, height), interpolation=cv2.INTER_AREA))
+        levels.append(ImageLevel(camera.resize(width, height), channels))
     return levels
 
 

@@ -30,11 +30,26 @@ from fast_inerf_ros.inerf.solvers.lm import answer
 class Options:
     """Options of the solver ``keyframe``."""
 
-    longest_side: int = option(
-        160, doc="Longer side of rendered keyframes.", unit="px", minimum=32, maximum=4096
+    sides: tuple[int, ...] = option(
+        (160, 80, 40, 20),
+        doc="Longer sides of the levels that are aligned, fine to coarse.",
+        unit="px",
+        minimum=8,
+        maximum=4096,
     )
-    n_levels: int = option(3, doc="Levels of the pyramid, each half of the one before.", minimum=1)
-    max_keyframes: int = option(6, doc="Keyframes rendered, at most.", minimum=1)
+    n_levels: int = option(
+        3, doc="Levels aligned with each keyframe: its own and coarser ones.", minimum=1
+    )
+    first_level: int = option(
+        1, doc="Level at which the first keyframes are rendered; 0 is the finest.", minimum=0
+    )
+    advance_px: float = option(
+        3.0,
+        doc="Keyframes are rendered one level finer once their pixels move by less than this.",
+        unit="px",
+        minimum=0.0,
+    )
+    max_keyframes: int = option(8, doc="Keyframes rendered, at most.", minimum=1)
     max_points: int = option(4000, doc="Points aligned at each level, at most.", minimum=100)
     rerender_px: float = option(
         1.0,
@@ -99,19 +114,23 @@ class KeyframeSolver:
     ) -> str | None:
         """Align keyframes until they need not be rendered anew; why it could not, or None."""
         options = self.options
-        levels = build_pyramid(problem, run.held_out.free, options.longest_side, options.n_levels)
+        levels = build_pyramid(problem, run.held_out.free, options.sides)
+        first = min(options.first_level, len(levels) - 1)
         pose, brightness = problem.start, None
         for number in range(options.max_keyframes):
+            used = levels[first : first + options.n_levels]
             with run.stage(f"keyframe {number + 1}") as proposed:
                 with run.rendering():
-                    key = render_keyframe(problem, pose, levels, options.max_points, generator)
-                found = self._align_levels(run, key, levels, brightness, model)
+                    key = render_keyframe(problem, pose, used, options.max_points, generator)
+                found = self._align_levels(run, key, used, brightness, model)
                 if isinstance(found, str):
                     return found
                 pose, brightness, motion_px = found
                 proposed.append(pose)
-            if motion_px < options.rerender_px or run.stopped:
+            if run.stopped or (first == 0 and motion_px < options.rerender_px):
                 return None
+            if motion_px < options.advance_px:
+                first = max(0, first - 1)
         return None
 
     def _align_levels(

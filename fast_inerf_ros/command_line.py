@@ -35,19 +35,32 @@ def run(
     argv: arguments without the program's name; None for those of the process.
     prog: the program's name, which also chooses its section of a parameter file.
 
-    0 or what `main` returns; 2 for bad input, 1 for a file that cannot be read or written, both
-    with a line `error: ...` on stderr; 130 after Ctrl-C.
+    0 or what `main` returns; other statuses as of `guarded`.
     """
-    try:
+
+    def body() -> int:
         parser = _parser(config_class, prog, description)
         arguments = parser.parse_known(sys.argv[1:] if argv is None else argv)
-        logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
         logging.getLogger().setLevel(arguments.log_level.upper())
         config = _configured(config_class, arguments, prog)
         if arguments.print_config:
             sys.stdout.write(dump(config))
             return 0
         return main(config) or 0
+
+    return guarded(body)
+
+
+def guarded(body: Callable[[], int]) -> int:
+    """Run a program with logging set up and return its exit status.
+
+    What `body` returns; 2 for bad input, 1 for a file that cannot be read or written, both with
+    a line `error: ...` on stderr; 130 after Ctrl-C.
+    """
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger().setLevel(logging.INFO)
+    try:
+        return body()
     except (InputError, OSError) as error:
         _logger.debug("the traceback of the error below", exc_info=True)
         sys.stderr.write(f"error: {error}\n")

@@ -31,16 +31,20 @@ _TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
 
 def load_seed_config(options_class: type[Options], path: str | PathLike[str]) -> Options:
     """Read a `.txt` configuration of `run_nerf` or `run_inerf`; raises InputError."""
+    return parse_seed_config(options_class, read_seed_config(path), str(path))
+
+
+def read_seed_config(path: str | PathLike[str]) -> str:
+    """The text of a configuration file; raises InputError where it cannot be read."""
     file = Path(path)
     try:
-        text = file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise InputError(f"{file}: no such configuration file; check the path") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{file}: expected a text file of key = value lines, which cannot be read: {error}"
         ) from None
-    return parse_seed_config(options_class, text, str(file))
 
 
 def parse_seed_config(options_class: type[Options], text: str, source: str = "<text>") -> Options:
@@ -53,6 +57,11 @@ def parse_seed_config(options_class: type[Options], text: str, source: str = "<t
     Raises InputError naming line, key, what was expected and what was got, and for an unknown
     key the nearest known one.
     """
+    return config.build(options_class, seed_values(options_class, text, source))
+
+
+def seed_values(options_class: type[Options], text: str, source: str) -> dict[str, Value]:
+    """The checked values that lines of a configuration give; see `parse_seed_config`."""
     known = {item.name: item for item in config.options(options_class)}
     values: dict[str, Value] = {}
     for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), start=1):
@@ -62,13 +71,23 @@ def parse_seed_config(options_class: type[Options], text: str, source: str = "<t
             raise InputError(f"{source}, line {number}: {error}") from None
         if entry is not None:
             values[entry[0]] = entry[1]
-    return config.build(options_class, values)
+    return values
 
 
 def dump_seed_config(options: SeedFieldOptions) -> str:
     """The options as the seed writes them to `args.txt`: sorted, one `key = value` a line."""
     values = config.values_of(options)
     return "".join(f"{name} = {values[name]}\n" for name in sorted(values))
+
+
+def checked_value(
+    known: Mapping[str, config.Option], key: str, text: str | None
+) -> tuple[str, Value]:
+    """Name and value of an option from its text, None for a key alone; raises InputError."""
+    key = ALIASES.get(key, key)
+    if key not in known:
+        raise unknown_name(key, known)
+    return key, known[key].checked(_typed(known[key], text))
 
 
 def _entry(line: str, known: Mapping[str, config.Option]) -> tuple[str, Value] | None:
@@ -78,10 +97,7 @@ def _entry(line: str, known: Mapping[str, config.Option]) -> tuple[str, Value] |
     match = _LINE.fullmatch(text)
     if match is None:
         raise InputError(f"expected key = value, got {text[:60]!r}")
-    key = ALIASES.get(match["key"], match["key"])
-    if key not in known:
-        raise unknown_name(key, known)
-    return key, known[key].checked(_typed(known[key], match["value"]))
+    return checked_value(known, match["key"], match["value"])
 
 
 def _typed(item: config.Option, text: str | None) -> object:

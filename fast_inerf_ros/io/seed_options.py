@@ -57,6 +57,7 @@ class SeedNerfOptions(SeedFieldOptions):
         250, doc="Thousands of steps in which the learning rate falls to a tenth.", minimum=1
     )
     no_batching: bool = option(False, doc="Take the rays of a step from one image.")
+    N_iters: int = option(200_000, doc="Steps in all; fixed in the seed project.", minimum=1)
     no_reload: bool = option(False, doc="Do not resume from a saved checkpoint.")
     ft_path: str | None = option(None, doc="Checkpoint to start from.")
     render_only: bool = option(False, doc="Do not train; render the path of views.")

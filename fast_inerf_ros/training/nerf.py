@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from fast_inerf_ros.errors import InputError
 from fast_inerf_ros.fields.checkpoint import load_field, save_field
 from fast_inerf_ros.fields.field import Field
 from fast_inerf_ros.io.atomic import write_text
-from fast_inerf_ros.training.checkpoints import CheckpointStore, locked
+from fast_inerf_ros.training.checkpoints import CheckpointStore
 from fast_inerf_ros.training.loop import Budget, Moment, Task
 from fast_inerf_ros.training.options import TrainNerfConfig
 from fast_inerf_ros.training.processes import Processes, joined_processes
@@ -28,6 +28,7 @@ from fast_inerf_ros.training.session import (
     SavingPlan,
     Session,
     make_folder,
+    only_writer,
     resume_newest,
     tell_figures,
 )
@@ -70,7 +71,7 @@ def train_nerf(
         processes, device = stack.enter_context(joined_processes(config.device))
         posed = photographs(config)
         folder = make_folder(config.output)
-        stack.enter_context(_only_writer(folder, processes))
+        stack.enter_context(only_writer(folder, processes))
         if config.render_only:
             if processes.is_first:
                 _render(_stored_field(config, posed, device, folder), config, posed, folder)
@@ -230,12 +231,3 @@ def _report_changes(config: TrainNerfConfig, folder: Path) -> None:
             logger.info(
                 "changed since the run before: %s from %r to %r", name, before[name], value
             )
-
-
-@contextmanager
-def _only_writer(folder: Path, processes: Processes) -> Iterator[None]:
-    if processes.is_first:
-        with locked(folder):
-            yield
-    else:
-        yield

@@ -49,10 +49,11 @@ def render_test_set(
     posed: PosedImages,
     background: Background,
     folder: Path,
-    disparity: bool = True,
+    frames: list[NDArray[np.uint8]] | None = None,
 ) -> Scores:
     """Render the test photographs' views into numbered images; write and return their likeness.
 
+    frames: where given, the views are added to it, and no disparities are written.
     Raises InputError for a data set without test photographs.
     """
     test = posed.splits.test
@@ -67,7 +68,9 @@ def render_test_set(
     def write(index: int, view: View) -> None:
         stem = f"{number[index]:03d}"
         write_png(folder / f"{stem}.png", to_pixels(view.color))
-        if disparity:
+        if frames is not None:
+            frames.append(to_pixels(view.color))
+        else:
             shown = disparity_pixels(view.disparity, brightest([view.disparity]))
             write_png(folder / f"{stem}_disp.png", shown)
 

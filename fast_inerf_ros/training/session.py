@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from fast_inerf_ros.errors import InputError
-from fast_inerf_ros.training.checkpoints import CheckpointStore, SavedTraining, TrainingRecord
+from fast_inerf_ros.training.checkpoints import (
+    CheckpointStore,
+    SavedTraining,
+    TrainingRecord,
+    locked,
+)
 from fast_inerf_ros.training.loop import Budget, Moment, Task, run_training
 from fast_inerf_ros.training.processes import Processes
 from fast_inerf_ros.training.progress import Observer
@@ -163,3 +168,13 @@ def make_folder(path: str) -> Path:
         raise InputError(f"{folder}: expected a folder for the training, got a file; name another")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@contextmanager
+def only_writer(folder: Path, processes: Processes) -> Iterator[None]:
+    """Keep other trainings out of a folder; the first process stands for all of its own."""
+    if processes.is_first:
+        with locked(folder):
+            yield
+    else:
+        yield

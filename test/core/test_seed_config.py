@@ -220,7 +220,7 @@ def test_every_option_of_the_inventory_is_known():
         amount delta_brightness posecnn_dir posecnn_init_pose overlay"""
     training = """expname basedir datadir N_rand lrate lrate_decay no_batching no_reload ft_path
         precrop_iters precrop_frac testskip i_print i_img i_weights i_testset i_video
-        render_only render_test"""
+        render_only render_test N_iters"""
     for options_class, names in ((SeedNerfOptions, training), (SeedInerfOptions, inerf)):
         known = {item.name for item in config.options(options_class)}
         assert known == {"config", *shared.split(), *names.split()}

@@ -88,6 +88,25 @@ class VoxelField:
         background: torch.Tensor | None = None,
     ) -> Rendered:
         """Render rays (N, 3); see ``fields.field``."""
+        count = len(origins)
+        color, scalars, _ = self._render(origins, directions, near, far)
+        color += scalars[2][:, None] * self._background(background, count)
+        return _rendered(color, *scalars)
+
+    def count_samples(
+        self,
+        origins: torch.Tensor,
+        directions: torch.Tensor,
+        near: Bound = 0.0,
+        far: Bound = float("inf"),
+    ) -> torch.Tensor:
+        """How many samples (N,) int32 rendering takes of each ray; 0 where it meets nothing."""
+        return self._render(origins, directions, near, far)[2]
+
+    def _render(
+        self, origins: torch.Tensor, directions: torch.Tensor, near: Bound, far: Bound
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Colour (N, 3) before nothing, (distance, median, light) (3, N), sample counts (N,)."""
         rays = self.kernel_rays(origins, directions, near, far)
         count = len(origins)
         color = torch.empty(count, 3, device=self.device)
@@ -102,8 +121,7 @@ class VoxelField:
             wp.from_torch(n_samples),
         )
         self._launch(kernels.render_rays, count, arguments)
-        color += scalars[2][:, None] * self._background(background, count)
-        return _rendered(color, *scalars)
+        return color, scalars, n_samples
 
     def render_with_ray_derivatives(
         self,

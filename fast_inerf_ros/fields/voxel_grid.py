@@ -53,13 +53,15 @@ class Domain:
         its own axis where the box is contracted (its faces must then lie at 1).
         """
         largest = max(self.half_size)
-        return np.array(self.half_size if self.contracted else (largest,) * 3)
+        half = self.half_size if self.contracted else (largest, largest, largest)
+        return np.array(half, dtype=np.float64)
 
     @property
     def scale(self) -> np.ndarray:
         """Grid units per unit of contracted coordinates, (3,)."""
         limit = np.full(3, 2.0) if self.contracted else np.asarray(self.half_size) / self.unit
-        return np.asarray(np.asarray(self.bricks) * 4 / (2.0 * limit))
+        voxels = np.array(self.bricks, dtype=np.float64) * 4.0
+        return np.array(voxels / (2.0 * limit), dtype=np.float64)
 
     @property
     def offset(self) -> np.ndarray:
@@ -76,7 +78,7 @@ class Domain:
         if self.contracted:
             return np.full(3, OUTER_LIMIT)
         # The hull of the voxel centres, less what rounding could add.
-        return (np.asarray(self.bricks) * 2 - 0.51) / self.scale
+        return np.array((np.array(self.bricks) * 2.0 - 0.51) / self.scale)
 
 
 class VoxelGrid:
@@ -311,7 +313,7 @@ def resolution(domain: Domain, voxels: int) -> Domain:
         return replace(domain, bricks=(voxels // 4,) * 3)
     half = np.asarray(domain.half_size)
     bricks = np.maximum(1, np.ceil(half / half.max() * voxels / 4 - 1e-6)).astype(int)
-    voxel = half.max() * 2 / (bricks.max() * 4)
+    voxel = float(half.max()) * 2 / (int(bricks.max()) * 4)
     x, y, z = (int(n) for n in bricks)
     grown = (x * 2.0 * voxel, y * 2.0 * voxel, z * 2.0 * voxel)
     return replace(domain, bricks=(x, y, z), half_size=grown)

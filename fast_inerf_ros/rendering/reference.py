@@ -96,7 +96,7 @@ def render(
     before = torch.cat([torch.ones_like(light[:, :1]), light[:, :-1]], -1)
     alive = before.detach() >= cutoff
     weights = (before - light) * alive
-    coefficients = values[..., 1:].unflatten(-1, (3, 4))
+    coefficients = values[..., 1:].reshape(*values.shape[:-1], 3, 4)
     basis = spherical_harmonics(directions)[:, None, None]
     colors = torch.sigmoid((coefficients * basis).sum(-1))
     opacity = weights.sum(-1)

@@ -33,7 +33,7 @@ class VoxelTraining:
     stage_starts: tuple[float, ...] = option(
         (0.0, 0.04, 0.24), doc="Progress at which each stage starts.", minimum=0.0, maximum=1.0
     )
-    density_rate: float = option(0.2, doc="Learning rate of densities.", minimum=0.0)
+    density_rate: float = option(0.05, doc="Learning rate of densities.", minimum=0.0)
     color_rate: float = option(0.35, doc="Learning rate of colours.", minimum=0.0)
     final_rate: float = option(
         0.04, doc="Learning rates at the end, as a share of those at the start.", minimum=0.0
@@ -41,7 +41,9 @@ class VoxelTraining:
     moment_decay: float = option(
         0.99, doc="Decay of the mean squares of gradients.", minimum=0.0, maximum=0.9999
     )
-    initial_density: float = option(0.1, doc="Density of space before training.", minimum=0.0)
+    initial_opacity: float = option(
+        0.02, doc="Optical depth of a sample before training.", minimum=0.0, maximum=1.0
+    )
     optical_scale: float = option(
         64.0, doc="Optical depth of density 1 across half of the box.", minimum=1e-3
     )
@@ -82,8 +84,8 @@ class VoxelTraining:
 
 _SCENES: dict[str, dict[str, Any]] = {
     "object": {},
-    "unbounded": {"distortion": 2e-5, "cutoff": 0.002},
-    "forward_facing": {"distortion": 2e-5, "cutoff": 0.002},
+    "unbounded": {"distortion": 2e-5, "cutoff": 0.001, "optical_scale": 32.0},
+    "forward_facing": {"distortion": 2e-5, "cutoff": 0.001, "optical_scale": 32.0},
 }
 SCENE_TYPES = tuple(_SCENES)
 

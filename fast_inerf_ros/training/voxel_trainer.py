@@ -29,6 +29,9 @@ from fast_inerf_ros.training.voxel_options import VoxelTraining
 CANDIDATES = 4
 """Rays drawn per step, at most, as a multiple of those that should meet something."""
 
+CROP_OPACITY = 10.0
+"""What shapes a cropped box is this much denser than what is pruned: fog does not."""
+
 CROP_MARGIN = 2.0
 """Voxels between what is in a cropped box and its faces."""
 
@@ -75,7 +78,9 @@ class VoxelTrainer:
         self._torch_generator = torch.Generator(device)
         self._torch_generator.manual_seed(int(generator.integers(2**62)))
         start = resolution(domain, options.resolutions[0])
-        self._replace(VoxelGrid.dense(start, options.initial_density, device, n_threads))
+        one = start.optical_step(self.shading.step, self.shading.optical_scale)
+        density = options.initial_opacity / one
+        self._replace(VoxelGrid.dense(start, density, device, n_threads))
         self._hit_share = 1.0
 
     def compiled(self) -> float:
@@ -201,7 +206,7 @@ class VoxelTrainer:
         return self.options.prune_opacity / float(self._struct.optical_step)
 
     def _cropped(self, domain: Domain) -> Domain:
-        box = self.grid.occupied_box(self._empty_density())
+        box = self.grid.occupied_box(CROP_OPACITY * self._empty_density())
         if box is None:
             return domain
         margin = CROP_MARGIN / domain.scale * domain.unit

@@ -1,0 +1,279 @@
+"""Voxel fields: quality after a time, rendering speed, what it costs: python -m benchmarks.fields.
+
+Needs FAST_INERF_DATA. Prints a table and writes JSON. Times count everything but imports, reading
+photographs and compiling kernels, which are printed apart. ``--validation`` scores photographs
+held back from training instead of the test photographs: what options are chosen by.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fast_inerf_ros.config import options as options_of
+from fast_inerf_ros.datasets.load import load_dataset
+from fast_inerf_ros.datasets.options import DatasetOptions
+from fast_inerf_ros.datasets.posed_images import PosedImages
+from fast_inerf_ros.evaluation.images import psnr
+from fast_inerf_ros.fields.checkpoint import load_field, save_field
+from fast_inerf_ros.fields.voxel import VoxelField
+from fast_inerf_ros.fields.voxel_grid import COLORS
+from fast_inerf_ros.training.views import render_view
+from fast_inerf_ros.training.voxel_options import VoxelTraining, options_for
+from fast_inerf_ros.training.voxel_scene import ray_bank, scene_box, shading_of
+from fast_inerf_ros.training.voxel_trainer import StepStats, VoxelTrainer, train_voxel
+
+CORNERS = 8
+BYTES_PER_SAMPLE = CORNERS * 4 * (1 + COLORS)
+"""Density and colour of the eight corners of a cell, none of it in a cache."""
+
+CLOCKS = {"wall": time.perf_counter, "thread": time.thread_time}
+
+
+def lego(root: Path, validation: bool) -> tuple[PosedImages, PosedImages, str]:
+    """Training and test photographs; the test photographs are the seed project's queries."""
+    posed = load_dataset(root / "lego_400")
+    if validation:
+        return *validated(posed), "object"
+    queries = load_dataset(root / "lego_400" / "obs_imgs").resized(400, 400)
+    everything = np.arange(len(queries))
+    return posed.split("train"), queries.subset(everything), "object"
+
+
+def fox(root: Path, validation: bool) -> tuple[PosedImages, PosedImages, str]:
+    """Every 8th photograph is held out; 270x480, lens distortion as it is."""
+    posed = load_dataset(root / "fox").resized(270, 480)
+    return *held_out(posed, validation), "unbounded"
+
+
+def fern(root: Path, validation: bool) -> tuple[PosedImages, PosedImages, str]:
+    """Every 8th photograph is held out; 504x378."""
+    posed = load_dataset(root / "fern", DatasetOptions(factor=8))
+    return *held_out(posed, validation), "forward_facing"
+
+
+SCENES = {"lego": lego, "fox": fox, "fern": fern}
+
+
+def held_out(posed: PosedImages, validation: bool) -> tuple[PosedImages, PosedImages]:
+    """Training photographs and those to be scored."""
+    return validated(posed) if validation else (posed.split("train"), posed.split("test"))
+
+
+def validated(posed: PosedImages) -> tuple[PosedImages, PosedImages]:
+    """Training photographs without every 8th, and those; the test photographs stay unseen."""
+    training = posed.split("train")
+    split = training.with_splits(training.splits.with_validation(8))
+    return split.split("train"), split.split("val")
+
+
+def main() -> int:
+    """Run the benchmark."""
+    arguments = parsed()
+    root = os.environ.get("FAST_INERF_DATA")
+    if not root:
+        print("set FAST_INERF_DATA to the folder of the data sets", file=sys.stderr)
+        return 2
+    torch.set_num_threads(1)
+    results = []
+    for name in arguments.scenes:
+        for seconds in arguments.seconds:
+            result = measured(name, Path(root), seconds, arguments)
+            results.append(result)
+            print(table_row(result), flush=True)
+    if arguments.output:
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+        arguments.output.write_text(json.dumps(results, indent=1) + "\n")
+    return 0
+
+
+def parsed() -> argparse.Namespace:
+    """Command line; NAME=VALUE changes an option of the training."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scenes", nargs="+", default=["lego", "fox", "fern"], choices=SCENES)
+    parser.add_argument("--seconds", nargs="+", type=float, default=[60.0, 300.0])
+    parser.add_argument("--steps", type=int, default=0, help="train this many steps instead")
+    parser.add_argument("--validation", action="store_true")
+    parser.add_argument(
+        "--clock", choices=CLOCKS, default="wall", help="thread: main thread's CPU"
+    )
+    parser.add_argument("--options", nargs="*", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/fields.json"))
+    parser.add_argument("--save", type=Path, help="folder for the trained fields")
+    return parser.parse_args()
+
+
+def training_options(
+    scene_type: str, seconds: float, arguments: argparse.Namespace
+) -> VoxelTraining:
+    """Defaults of the type of scene with the changes of the command line."""
+    known = {item.name: item for item in options_of(VoxelTraining)}
+    changes: dict[str, object] = {"seconds": seconds}
+    if arguments.steps:
+        changes = {"steps": arguments.steps, "seconds": 0.0}
+    for text in arguments.options:
+        name, _, value = text.partition("=")
+        changes[name] = known[name].checked(json.loads(value))
+    return options_for(scene_type, **changes)
+
+
+def measured(
+    name: str, root: Path, seconds: float, arguments: argparse.Namespace
+) -> dict[str, object]:
+    """Train one scene and measure all that is reported of it."""
+    start = time.perf_counter()
+    training, scored, scene_type = SCENES[name](root, arguments.validation)
+    device = torch.device("cpu")
+    bank = ray_bank(training, device)
+    reading = time.perf_counter() - start
+    box, near = scene_box(training, scene_type)
+    options = training_options(scene_type, seconds, arguments)
+    shading = shading_of((1.0, 1.0, 1.0), near)
+    trainer = VoxelTrainer(box, options, shading, np.random.default_rng(0), device)
+    compiling = trainer.compiled() + trainer.field().prepared()
+    clock = CLOCKS[arguments.clock]
+    begun, wall = clock(), time.perf_counter()
+    field = train_voxel(bank, trainer, Trace(clock, begun, seconds), clock)
+    trained = clock() - begun
+    result = {
+        "scene": name,
+        "scored": "validation" if arguments.validation else "test",
+        "psnr_db": score(field, scored),
+        "training_s": trained,
+        "training_wall_s": time.perf_counter() - wall,
+        "steps": trainer.step_count,
+        "clock": arguments.clock,
+        "reading_s": reading,
+        "compiling_s": compiling,
+        "bricks": field.grid.n_bricks,
+        "threads": field.grid.n_threads,
+        "load": os.getloadavg()[0],
+        "peak_memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+        "options": dataclasses.asdict(options),
+    }
+    result |= (
+        rendering(field, scored) | derivatives(field, scored) | storage(field, arguments, name)
+    )
+    return result
+
+
+class Trace:
+    """Prints how training goes, four times."""
+
+    def __init__(self, clock, begun: float, seconds: float) -> None:
+        self.clock, self.begun, self.seconds, self.printed = clock, begun, seconds, 0
+
+    def __call__(self, stats: StepStats) -> bool:
+        """Print a line when another quarter is done."""
+        if stats.progress * 4 >= self.printed + 1:
+            self.printed += 1
+            print(
+                f"  {self.clock() - self.begun:6.1f} s step {stats.step} PSNR {stats.psnr:.2f} dB"
+                f" hits {stats.hit_share:.2f} samples/hit {stats.samples_per_hit:.1f}"
+                f" bricks {stats.n_bricks}",
+                flush=True,
+            )
+        return True
+
+
+def score(field: VoxelField, scored: PosedImages) -> float:
+    """Mean PSNR of whole photographs, transparency over white."""
+    values = []
+    for index in range(len(scored)):
+        view = render_view(field, scored.cameras[index], scored.T_field_camera[index])
+        values.append(psnr(np.clip(view.color, 0.0, 1.0), scored.colors(index)))
+    return float(np.mean(values))
+
+
+def rays_of(field: VoxelField, scored: PosedImages) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rays of the scored photographs that meet occupied space, image after image."""
+    origins, directions = [], []
+    for index in range(len(scored)):
+        camera, pose = scored.cameras[index], scored.T_field_camera[index]
+        bearings = np.asarray(camera.bearings(camera.pixel_grid())).reshape(-1, 3)
+        turned = bearings @ np.asarray(pose.rotation.matrix).T
+        directions.append(torch.tensor(turned, dtype=torch.float32))
+        place = torch.tensor(np.asarray(pose.translation), dtype=torch.float32)
+        origins.append(place.expand(len(turned), 3))
+    rays = torch.cat(origins), torch.cat(directions)
+    hit = field.count_samples(*rays) > 0
+    return rays[0][hit].contiguous(), rays[1][hit].contiguous()
+
+
+def rendering(field: VoxelField, scored: PosedImages) -> dict[str, float]:
+    """Rays per second, samples per ray, and what the memory alone would allow."""
+    rays = rays_of(field, scored)
+    samples = float(field.count_samples(*rays).float().mean())
+    fastest = min(timed(lambda: field.render(*rays)) for _ in range(5))
+    bandwidth = memory_bandwidth()
+    return {
+        "render_rays_per_s": len(rays[0]) / fastest,
+        "samples_per_ray": samples,
+        "bytes_per_sample": BYTES_PER_SAMPLE,
+        "bandwidth_gb_per_s": bandwidth / 1e9,
+        "roofline_rays_per_s": bandwidth / (samples * BYTES_PER_SAMPLE),
+    }
+
+
+def derivatives(field: VoxelField, scored: PosedImages) -> dict[str, float]:
+    """Milliseconds of 2000 random rays with their Jacobians."""
+    origins, directions = rays_of(field, scored)
+    chosen = torch.from_numpy(np.random.default_rng(0).permutation(len(origins))[:2000])
+    rays = origins[chosen].contiguous(), directions[chosen].contiguous()
+    times = [timed(lambda: field.render_with_ray_derivatives(*rays)) for _ in range(20)]
+    return {"derivatives_2000_rays_ms": 1e3 * float(np.median(times))}
+
+
+def storage(field: VoxelField, arguments: argparse.Namespace, name: str) -> dict[str, float]:
+    """Size of the checkpoint and the time to load it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = (arguments.save or Path(folder)) / f"{name}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_field(path, field)
+        loading = min(timed(lambda: load_field(path)) for _ in range(3))
+        return {"checkpoint_mb": path.stat().st_size / 1e6, "loading_s": loading}
+
+
+def memory_bandwidth() -> float:
+    """Bytes per second that the cores read and write together, copying a large array."""
+    source = torch.zeros(1 << 27)
+    target = torch.empty_like(source)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(os.cpu_count() or 1)
+    fastest = min(timed(lambda: target.copy_(source)) for _ in range(4))
+    torch.set_num_threads(threads)
+    return 2.0 * source.numel() * 4 / fastest
+
+
+def timed(action) -> float:
+    """Seconds of one call."""
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def table_row(result: dict[str, object]) -> str:
+    """One line of the table."""
+    r = result
+    return (
+        f"{r['scene']:5} {r['scored']} {r['psnr_db']:.2f} dB after {r['training_s']:.0f} s"
+        f" ({r['clock']}), {r['steps']} steps; {r['render_rays_per_s'] / 1e6:.2f} M rays/s,"
+        f" {r['samples_per_ray']:.1f} samples/ray, {r['bytes_per_sample']} B/sample, roofline"
+        f" {r['roofline_rays_per_s'] / 1e6:.2f} M rays/s; 2000 rays with derivatives"
+        f" {r['derivatives_2000_rays_ms']:.1f} ms; {r['checkpoint_mb']:.1f} MB, loads in"
+        f" {r['loading_s']:.2f} s; compiling {r['compiling_s']:.1f} s; load {r['load']:.1f}"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -82,8 +82,8 @@ def test_objects_rest_on_the_table_and_stand_apart():
 
 
 def test_too_many_things_for_the_table_are_refused():
-    with pytest.raises(InputError, match="found no room for 60 things"):
-        make_layout(0, models() * 15, n_clutter=0)
+    with pytest.raises(InputError, match="found no room for 40 things"):
+        make_layout(0, models() * 10, n_clutter=0)
 
 
 def test_visible_mask_is_the_part_of_the_silhouette_with_nothing_before_it():

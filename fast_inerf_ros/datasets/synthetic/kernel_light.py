@@ -47,17 +47,17 @@ def irradiance(light: Light, position: wp.vec3, normal: wp.vec3) -> wp.vec3:
 
 @wp.func
 def visible_share(
-    world: World, light: Light, position: wp.vec3, first: int, samples: int
+    world: World, light: Light, position: wp.vec3, first: int, samples: int, enough: int
 ) -> float:
     """Which part of a lamp a point sees: soft shadows.
 
-    Where the first five rays over the whole lamp agree, the rest are not cast.
+    Where the first `enough` rays, spread over the lamp, agree, the rest are not cast.
     """
     frame = tangent_frame(wp.normalize(light.position - position))
     open_rays = float(0.0)
     for k in range(samples):
-        if k == 5 and (open_rays == 0.0 or open_rays == 5.0):
-            return open_rays / 5.0
+        if k == enough and (open_rays == 0.0 or open_rays == float(enough)):
+            return open_rays / float(enough)
         place = world.disc[(first + k) % 16] * light.radius
         aim = light.position + frame * wp.vec3(place[0], place[1], 0.0) - position
         length = wp.length(aim)

@@ -19,6 +19,7 @@ from fast_inerf_ros.datasets.synthetic.kernel_rays import trace
 from fast_inerf_ros.datasets.synthetic.kernel_textures import filtered
 from fast_inerf_ros.datasets.synthetic.kernel_types import (
     FAR,
+    MIRROR_FROM,
     NO_HIT,
     TABLE,
     Hit,
@@ -35,7 +36,9 @@ def specular(
 ) -> wp.vec3:
     """Normalised Blinn-Phong highlight of one lamp."""
     half = wp.normalize(wp.normalize(light.position - point.position) + view)
-    exponent = 6.0 + 160.0 * point.gloss * point.gloss
+    metal = wp.clamp((point.gloss - 0.75) * 5.0, 0.0, 1.0)
+    # Tinplate is brushed: wide, dim highlights instead of a mirror's.
+    exponent = 6.0 + 160.0 * point.gloss * point.gloss * (1.0 - 0.85 * metal)
     peak = wp.pow(wp.max(wp.dot(point.normal, half), 0.0), exponent) * (exponent + 8.0) / 8.0
     return wp.cw_mul(irradiance(light, point.position, point.normal), fresnel) * (peak * share)
 
@@ -58,7 +61,7 @@ def leave_surface(
     fresnel = reflectance(point, view)
     metal = wp.clamp((point.gloss - 0.75) * 5.0, 0.0, 1.0)
     colour = wp.cw_mul(point.albedo, diffuse) * (1.0 - 0.6 * metal) + shine
-    if point.gloss > 0.05:
+    if point.gloss > MIRROR_FROM:
         mirror = 2.0 * wp.dot(view, point.normal) * point.normal - view
         blur = wp.lerp(0.35, 0.04, point.gloss)
         seen = room_colour(world, point.position, mirror, mirror, mirror, blur)
@@ -171,7 +174,7 @@ def shade_instance(
     for k in range(world.lights.shape[0]):
         light = world.lights[k]
         if wp.dot(light.position - point.position, point.normal) > 0.0:
-            share = visible_share(world, light, point.position, first, samples)
+            share = visible_share(world, light, point.position, first, samples, 3)
             diffuse = diffuse + irradiance(light, point.position, point.normal) * share
             shine = shine + specular(world, point, light, view, fresnel, share)
     return leave_surface(world, point, view, diffuse, shine, ambient)

@@ -11,6 +11,7 @@ NO_HIT = wp.constant(-3)
 TABLE = wp.constant(-2)
 ROOM = wp.constant(-1)
 FAR = wp.constant(100.0)
+MIRROR_FROM = wp.constant(0.28)  # cardboard below it reflects the room too faintly to pay
 FLOOR_REPEATS = wp.constant(2.0)
 AMBIENT_REACH = wp.constant(0.3)
 

@@ -123,7 +123,7 @@ def map_visibility(
         if low[k] == high[k] and (low[k] == 0.0 or low[k] == 1.0):
             shares[k] = low[k]
         else:
-            shares[k] = visible_share(world, world.lights[k], position, 0, samples)
+            shares[k] = visible_share(world, world.lights[k], position, 0, samples, 5)
     out[row, column] = shares
 
 

@@ -33,7 +33,9 @@ class VoxelTraining:
     stage_starts: tuple[float, ...] = option(
         (0.0, 0.04, 0.24), doc="Progress at which each stage starts.", minimum=0.0, maximum=1.0
     )
-    density_rate: float = option(0.05, doc="Learning rate of densities.", minimum=0.0)
+    density_rate: float = option(
+        0.05, doc="Learning rate of densities, as optical depth of a sample.", minimum=0.0
+    )
     color_rate: float = option(0.35, doc="Learning rate of colours.", minimum=0.0)
     final_rate: float = option(
         0.04, doc="Learning rates at the end, as a share of those at the start.", minimum=0.0

@@ -118,7 +118,7 @@ class VoxelTrainer:
             self.grid,
             self.moments,
             self.buffers,
-            options.density_rate * factor,
+            options.density_rate * factor / float(self._struct.optical_step),
             options.color_rate * factor,
             options.moment_decay,
         )

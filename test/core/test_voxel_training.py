@@ -201,7 +201,7 @@ def test_a_scene_is_found_in_contracted_space_too():
     domain = Domain((0.0, 0.0, 0.0), (1.2, 1.2, 1.2), True, (4, 4, 4))
     made = VoxelTrainer(
         domain,
-        options(steps=200, resolutions=(24, 48), distortion=1e-5, density_rate=0.02),
+        options(steps=200, resolutions=(24, 48), distortion=1e-5),
         Shading(near=0.5),
         np.random.default_rng(0),
     )

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.floating]
+Floats = npt.NDArray[np.float32]
 Kind = Literal["none", "gain", "affine"]
 
 GAINS = (0.05, 20.0)
@@ -23,8 +23,8 @@ class Brightness:
     bias: float = 0.0
 
     def apply(self, rendered: Floats) -> Floats:
-        """Colours (...) as the image would show them, of the dtype given."""
-        gain, bias = rendered.dtype.type(self.gain), rendered.dtype.type(self.bias)
+        """Colours (...) as the image would show them."""
+        gain, bias = np.float32(self.gain), np.float32(self.bias)
         return np.asarray(rendered * gain + bias)
 
 

@@ -92,7 +92,7 @@ class HeldOut:
         """Hold out random blocks; drawn in proportion to gradients, so that they can tell."""
         blocks = held_out_blocks(problem.usable.shape, options.share, generator)
         chosen = pixels_of.PixelOptions(count=options.count, uniform_share=0.3)
-        kept = pixels_of.select(chosen, problem.colors, problem.usable & blocks, generator)
+        kept = pixels_of.select(chosen, problem, problem.usable & blocks, generator)
         samples = samples_at(problem, kept)
         return HeldOut(problem, options, brightness, problem.usable & ~blocks, samples)
 

@@ -17,7 +17,7 @@ from fast_inerf_ros.geometry.so3 import SO3
 from fast_inerf_ros.inerf.brightness import BrightnessModel
 from fast_inerf_ros.inerf.robust import LossOptions, costs, lengths, weights
 
-Floats = npt.NDArray[np.floating]
+Floats = npt.NDArray[np.float32]
 Float64s = npt.NDArray[np.float64]
 
 TWIST = 6

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fast_inerf_ros.config import option
+from fast_inerf_ros.inerf.problem import Problem
 
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float32]
@@ -51,27 +52,18 @@ class PixelOptions:
 
 
 def select(
-    options: PixelOptions,
-    image: Floats,
-    allowed: Mask,
-    generator: np.random.Generator,
-    region: Mask | None = None,
+    options: PixelOptions, problem: Problem, allowed: Mask, generator: np.random.Generator
 ) -> Indices:
     """Draw pixels (N, 2), columns u and v, N <= options.count, without repetition.
 
-    image: (H, W, 3) in [0, 1]. allowed: (H, W), no other pixel is ever drawn. region: (H, W),
-    what ``mask_region`` is about; ``allowed`` where it is None.
+    allowed: (H, W); no other pixel is ever drawn.
     """
-    interest = _INTEREST[options.strategy](options, image, allowed if region is None else region)
-    return draw(np.where(allowed, interest, np.float32(0)), options.count, generator)
+    return draw(interest(options, problem, allowed), options.count, generator)
 
 
-def interest(
-    options: PixelOptions, image: Floats, allowed: Mask, region: Mask | None = None
-) -> Floats:
+def interest(options: PixelOptions, problem: Problem, allowed: Mask) -> Floats:
     """Weights (H, W) that ``draw`` takes; for drawing again and again from one image."""
-    values = _INTEREST[options.strategy](options, image, allowed if region is None else region)
-    return np.where(allowed, values, np.float32(0))
+    return np.where(allowed, _INTEREST[options.strategy](options, problem), np.float32(0))
 
 
 def draw(weights: Floats, count: int, generator: np.random.Generator) -> Indices:
@@ -89,21 +81,14 @@ def draw(weights: Floats, count: int, generator: np.random.Generator) -> Indices
     return np.stack([u, v], axis=-1)
 
 
-def gradient_magnitude(image: Floats) -> Floats:
-    """Length (H, W) of the gradient of an image (H, W, 3), in colours per pixel."""
-    across = cv2.Scharr(image, cv2.CV_32F, 1, 0, scale=1 / 32)
-    down = cv2.Scharr(image, cv2.CV_32F, 0, 1, scale=1 / 32)
-    return np.asarray(np.sqrt((across**2 + down**2).sum(axis=-1)), dtype=np.float32)
+def _uniform(options: PixelOptions, problem: Problem) -> Floats:
+    return np.ones(problem.colors.shape[:2], dtype=np.float32)
 
 
-def _uniform(options: PixelOptions, image: Floats, region: Mask) -> Floats:
-    return np.ones(image.shape[:2], dtype=np.float32)
-
-
-def _interest_points(options: PixelOptions, image: Floats, region: Mask) -> Floats:
+def _interest_points(options: PixelOptions, problem: Problem) -> Floats:
     """One at the pixels nearest to SIFT features."""
-    grey = cv2.cvtColor((image * 255).astype(np.uint8), cv2.COLOR_RGB2GRAY)
-    points = cv2.SIFT_create().detect(grey, None)
+    grey = cv2.cvtColor((problem.colors * 255).astype(np.uint8), cv2.COLOR_RGB2GRAY)
+    points = cv2.SIFT.create().detect(grey, None)
     weights = np.zeros(grey.shape, dtype=np.float32)
     if points:
         places = np.rint([point.pt for point in points]).astype(int)
@@ -112,19 +97,20 @@ def _interest_points(options: PixelOptions, image: Floats, region: Mask) -> Floa
     return weights
 
 
-def _interest_regions(options: PixelOptions, image: Floats, region: Mask) -> Floats:
-    return _grown(options, _interest_points(options, image, region))
+def _interest_regions(options: PixelOptions, problem: Problem) -> Floats:
+    return _grown(options, _interest_points(options, problem))
 
 
-def _mask_region(options: PixelOptions, image: Floats, region: Mask) -> Floats:
+def _mask_region(options: PixelOptions, problem: Problem) -> Floats:
+    region = problem.usable if problem.region is None else problem.region
     return _grown(options, region.astype(np.float32))
 
 
-def _gradient_weighted(options: PixelOptions, image: Floats, region: Mask) -> Floats:
-    magnitude = gradient_magnitude(image)
-    level = float(magnitude.mean())
+def _gradient_weighted(options: PixelOptions, problem: Problem) -> Floats:
+    magnitude = problem.gradient
     share = np.float32(options.uniform_share)
-    return (1 - share) * magnitude + np.float32(share * level + 1e-12)
+    level = share * np.float32(magnitude.mean()) + np.float32(1e-12)
+    return (1 - share) * magnitude + level
 
 
 def _grown(options: PixelOptions, weights: Floats) -> Floats:
@@ -133,7 +119,7 @@ def _grown(options: PixelOptions, weights: Floats) -> Floats:
     return np.asarray(grown, dtype=np.float32)
 
 
-_INTEREST: dict[str, Callable[[PixelOptions, Floats, Mask], Floats]] = {
+_INTEREST: dict[str, Callable[[PixelOptions, Problem], Floats]] = {
     "random": _uniform,
     "interest_points": _interest_points,
     "interest_regions": _interest_regions,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -33,6 +34,20 @@ def pixel_bearings(camera: Camera) -> npt.NDArray[np.float64]:
     bearings = np.asarray(camera.bearings(camera.pixel_grid()), dtype=np.float64)
     bearings.flags.writeable = False
     return bearings
+
+
+@lru_cache(maxsize=16)
+def _seen(camera: Camera) -> Mask:
+    """Pixels (H, W) that the lens sees anything through."""
+    return np.asarray(np.isfinite(pixel_bearings(camera)).all(axis=-1))
+
+
+def gradient_magnitude(image: Floats) -> Floats:
+    """Length (H, W) of the gradient of an image (H, W, 3), in colours per pixel."""
+    across = cv2.Scharr(image, cv2.CV_32F, 1, 0, scale=1 / 32)
+    down = cv2.Scharr(image, cv2.CV_32F, 0, 1, scale=1 / 32)
+    squares = across * across + down * down
+    return np.asarray(np.sqrt(squares.sum(axis=-1)), dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,11 +114,16 @@ class Problem:
         return pixel_bearings(self.camera)
 
     @cached_property
+    def gradient(self) -> Floats:
+        """Length (H, W) of the image's gradient, in colours per pixel."""
+        return gradient_magnitude(self.colors)
+
+    @cached_property
     def usable(self) -> Mask:
         """Pixels (H, W) that are asked for, seen by the lens and finite."""
-        seen = np.isfinite(self.bearings).all(axis=-1)
+        seen = _seen(self.camera)
         if self.image.dtype != np.uint8:
-            seen &= np.isfinite(self.image).all(axis=-1)
+            seen = seen & np.isfinite(self.image).all(axis=-1)
         return np.asarray(seen if self.mask is None else seen & self.mask)
 
     def obstacle(self, minimum_pixels: int) -> str | None:

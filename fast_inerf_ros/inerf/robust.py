@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from fast_inerf_ros.config import option
 
-Floats = npt.NDArray[np.floating]
+Floats = npt.NDArray[np.float32]
 
 SMALLEST_SCALE = 1e-3
 """A quarter of a step of 8-bit images: residuals below it are no information."""

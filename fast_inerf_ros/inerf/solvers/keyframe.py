@@ -87,7 +87,7 @@ class KeyframeSolver:
             return failed(self.name, obstacle, time.perf_counter() - began)
         model = BrightnessModel(options.brightness)
         held_out = HeldOut.split(problem, options.held_out, model, generator)
-        chosen = select(options.pixels, problem.colors, held_out.free, generator, problem.region)
+        chosen = select(options.pixels, problem, held_out.free, generator)
         if len(chosen) < options.pixels.minimum:
             reason = f"{options.pixels.strategy} found {len(chosen)} pixels"
             return failed(self.name, reason, time.perf_counter() - began)

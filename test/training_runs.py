@@ -17,6 +17,7 @@ SMALL = {
     "voxel": [
         *("--voxel.resolutions", "8,16", "--voxel.stage-starts", "0,0.3"),
         *("--voxel.rays-per-step", "256", "--voxel.prune-every", "10"),
+        *("--voxel.density-rate", "0.2"),
     ],
     "vanilla": [
         *("--field", "vanilla", "--vanilla.architecture.depth", "2"),

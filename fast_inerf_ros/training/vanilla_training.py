@@ -186,14 +186,15 @@ def _check_sizes(posed: PosedImages, train: list[int]) -> None:
 
 
 def _check_same_networks(found: NetworkPair, expected: NetworkPair, source: str) -> None:
-    for name in ("coarse", "fine"):
-        stored, own = getattr(found, name), getattr(expected, name)
-        if (stored is None) != (own is None):
-            has = ["without", "with"]
-            raise InputError(
-                f"{source}: expected a checkpoint {has[own is not None]} a fine network, got one "
-                f"{has[stored is not None]}; set n_importance as it was trained"
-            )
-        if own is not None:
-            shapes = {key: tuple(values.shape) for key, values in own.state_dict().items()}
-            check_entries(stored.state_dict(), shapes, f"{source}: {name} network")
+    if (found.fine is None) != (expected.fine is None):
+        has = ["without", "with"]
+        raise InputError(
+            f"{source}: expected a checkpoint {has[expected.fine is not None]} a fine network, "
+            f"got one {has[found.fine is not None]}; set n_importance as it was trained"
+        )
+    pairs = [("coarse", found.coarse, expected.coarse)]
+    if found.fine is not None and expected.fine is not None:
+        pairs.append(("fine", found.fine, expected.fine))
+    for name, stored, own in pairs:
+        shapes = {key: tuple(values.shape) for key, values in own.state_dict().items()}
+        check_entries(stored.state_dict(), shapes, f"{source}: {name} network")

@@ -1,0 +1,1 @@
+"""PoseCNN: segmentation, object centres, depths and rotations from one RGB image."""

@@ -1,0 +1,23 @@
+"""Random weights to start training from."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+def initialise_rectified(module: nn.Module) -> None:
+    """Weights that keep the size of values through layers with ReLU (He et al., 2015)."""
+    for layer in module.modules():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def initialise_output(layer: nn.Module, deviation: float, bias: Tensor | None = None) -> None:
+    """Small weights in the last layer of a head, so that it starts near its bias."""
+    if not isinstance(layer, (nn.Conv2d, nn.Linear)):
+        raise TypeError(f"no weights to initialise in a {type(layer).__name__}")
+    nn.init.normal_(layer.weight, std=deviation)
+    if bias is not None and layer.bias is not None:
+        layer.bias.data.copy_(bias)

@@ -76,10 +76,15 @@ def align(
     T_image_key: SE3,
     brightness: Brightness | None,
     model: BrightnessModel,
+    free: BrightnessModel,
     loss: LossOptions,
     options: AlignmentOptions,
 ) -> Alignment:
-    """Gauss-Newton, damped where a step does not help. brightness: None to estimate it first."""
+    """Gauss-Newton, damped where a step does not help.
+
+    brightness: at the start, None to take it from the moments of the colours. model: what an
+    exposure may change; free: what of that the steps may.
+    """
     state = _compare(key, image, T_image_key, brightness or Brightness())
     least = max(options.minimum_points, int(options.minimum_visible * len(key)))
     if int(state.visible.sum()) < least:
@@ -89,7 +94,7 @@ def align(
         brightness = _first_brightness(key, state, model)
         state = _compare(key, image, T_image_key, brightness)
     damping, n_steps = options.initial_damping, 0
-    scale, equations = _equations(key, state, brightness, model, loss)
+    scale, equations = _equations(key, state, brightness, free, loss)
     while n_steps < options.max_steps:
         n_steps += 1
         step = equations.step(damping)
@@ -97,7 +102,7 @@ def align(
             reason = "the rendered view has no structure that fixes the pose"
             return Alignment(T_image_key, brightness, equations.loss, 0.0, 0, n_steps, reason)
         trial_pose = moved(T_image_key, step)
-        trial_brightness = model.moved(brightness, step[TWIST:])
+        trial_brightness = free.moved(brightness, step[TWIST:])
         trial = _compare(key, image, trial_pose, trial_brightness)
         moved_px = _motion(key, step)
         if int(trial.visible.sum()) < least or not _better(trial, key, equations, loss, scale):
@@ -107,7 +112,7 @@ def align(
             continue
         T_image_key, brightness, state = trial_pose, trial_brightness, trial
         damping *= 0.3
-        scale, equations = _equations(key, state, brightness, model, loss)
+        scale, equations = _equations(key, state, brightness, free, loss)
         if moved_px < options.tolerance_px:
             break
     shift = (state.pixels - key.pixels)[state.visible]

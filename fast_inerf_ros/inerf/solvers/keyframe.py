@@ -20,6 +20,7 @@ from fast_inerf_ros.inerf.photometric import samples_at
 from fast_inerf_ros.inerf.pixels import PixelOptions, select
 from fast_inerf_ros.inerf.problem import Problem
 from fast_inerf_ros.inerf.pyramid import ImageLevel, build_pyramid
+from fast_inerf_ros.inerf.restarts import most_alike, turned_about
 from fast_inerf_ros.inerf.result import Result, failed
 from fast_inerf_ros.inerf.robust import LossOptions
 from fast_inerf_ros.inerf.run import Run
@@ -31,7 +32,7 @@ class Options:
     """Options of the solver ``keyframe``."""
 
     sides: tuple[int, ...] = option(
-        (160, 80, 40, 20),
+        (128, 64, 32, 16),
         doc="Longer sides of the levels that are aligned, fine to coarse.",
         unit="px",
         minimum=8,
@@ -58,12 +59,39 @@ class Options:
         unit="px",
         minimum=0.0,
     )
+    restarts: int = option(
+        4, doc="Further starts, where image and field do not agree; 0 for none.", minimum=0
+    )
+    restart_correlation: float = option(
+        0.8,
+        doc="Correlation of the held-out pixels below which other starts are tried.",
+        minimum=-1.0,
+        maximum=1.0,
+    )
+    restart_angles_deg: tuple[float, ...] = option(
+        (15.0, 30.0),
+        doc="Angles by which further starts are turned about what the camera looks at.",
+        unit="deg",
+        minimum=0.0,
+        maximum=180.0,
+    )
     brightness: Kind = option("affine", doc="What an exposure may change.")
     loss: LossOptions = section(LossOptions, kind="huber", threshold=1.5)
     alignment: AlignmentOptions = section(AlignmentOptions)
     polish: DescentOptions = section(DescentOptions, max_steps=4)
     pixels: PixelOptions = section(PixelOptions, count=1500)
     held_out: HeldOutOptions = section(HeldOutOptions, share=0.08)
+
+
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """What stays the same while one problem is aligned."""
+
+    problem: Problem
+    run: Run
+    model: BrightnessModel
+    levels: Sequence[ImageLevel]
+    generator: np.random.Generator
 
 
 @dataclass(frozen=True)
@@ -92,7 +120,8 @@ class KeyframeSolver:
             reason = f"{options.pixels.strategy} found {len(chosen)} pixels"
             return failed(self.name, reason, time.perf_counter() - began)
         run = Run(self.name, held_out, observer)
-        failure = self._align(problem, run, model, generator)
+        levels = build_pyramid(problem, held_out.free, options.sides)
+        failure = self._align(_Search(problem, run, model, levels, generator))
         if failure is not None and not run.stages:
             return run.without_solution(failure)
         with run.stage("polish") as proposed:
@@ -109,51 +138,84 @@ class KeyframeSolver:
                 proposed.append(found.state.T_world_camera)
         return answer(run, found, options.polish.max_steps)
 
-    def _align(
-        self, problem: Problem, run: Run, model: BrightnessModel, generator: np.random.Generator
-    ) -> str | None:
-        """Align keyframes until they need not be rendered anew; why it could not, or None."""
-        options = self.options
-        levels = build_pyramid(problem, run.held_out.free, options.sides)
+    def _align(self, search: _Search) -> str | None:
+        """Align from the start, then from elsewhere if need be; why it failed, or None."""
+        options, run = self.options, search.run
+        failure, depth = self._attempt(search, search.problem.start, "keyframe")
+        if options.restarts == 0 or run.stopped or not np.isfinite(depth):
+            return failure
+        if run.best.correlation >= options.restart_correlation:
+            return failure
+        angles = [float(np.radians(angle)) for angle in options.restart_angles_deg]
+        poses = turned_about(search.problem.start, depth, angles)
+        level = search.levels[min(options.first_level + 1, len(search.levels) - 1)]
+        with run.rendering():
+            poses = most_alike(search.problem, poses, level, options.restarts)
+        for number, pose in enumerate(poses):
+            self._attempt(search, pose, f"restart {number + 1}")
+            if run.stopped or run.best.correlation >= options.restart_correlation:
+                break
+        return failure
+
+    def _attempt(self, search: _Search, pose: SE3, name: str) -> tuple[str | None, float]:
+        """Align keyframes until they need not be rendered anew.
+
+        Returns why nothing could be aligned, or None, and the median depth of the first one.
+        """
+        options, run, levels = self.options, search.run, search.levels
         first = min(options.first_level, len(levels) - 1)
-        pose, brightness = problem.start, None
+        brightness, depth = None, float("nan")
         for number in range(options.max_keyframes):
             used = levels[first : first + options.n_levels]
-            with run.stage(f"keyframe {number + 1}") as proposed:
+            with run.stage(f"{name} {number + 1}") as proposed:
                 with run.rendering():
-                    key = render_keyframe(problem, pose, used, options.max_points, generator)
-                found = self._align_levels(run, key, used, brightness, model)
+                    key = render_keyframe(
+                        search.problem, pose, used, options.max_points, search.generator
+                    )
+                depth = depth if np.isfinite(depth) else key.median_depth
+                found = self._align_levels(search, key, used, None if first else brightness)
                 if isinstance(found, str):
-                    return found
+                    return found, depth
                 pose, brightness, motion_px = found
                 proposed.append(pose)
             if run.stopped or (first == 0 and motion_px < options.rerender_px):
-                return None
+                break
             if motion_px < options.advance_px:
                 first = max(0, first - 1)
-        return None
+        return None, depth
 
     def _align_levels(
         self,
-        run: Run,
+        search: _Search,
         key: Keyframe,
         levels: Sequence[ImageLevel],
         brightness: Brightness | None,
-        model: BrightnessModel,
     ) -> tuple[SE3, Brightness, float] | str:
-        """Pose, brightness and motion after all levels, coarse to fine; or what failed."""
-        options = self.options
+        """Pose, brightness and motion after all levels, coarse to fine; or what failed.
+
+        While the keyframe is coarse its brightness stays that of the colours' moments: far from
+        the solution a free gain goes to zero and takes the structure with it.
+        """
+        options, model = self.options, search.model
+        free = model if levels[0] is search.levels[0] else BrightnessModel("none")
         T_image_key, motion_px = SE3.identity(), 0.0
         for rendered, image in zip(reversed(key.levels), reversed(levels), strict=True):
             found = align(
-                rendered, image, T_image_key, brightness, model, options.loss, options.alignment
+                rendered,
+                image,
+                T_image_key,
+                brightness,
+                model,
+                free,
+                options.loss,
+                options.alignment,
             )
             if found.failure is not None:
                 return found.failure
             T_image_key, brightness = found.T_image_key, found.brightness
             motion_px = found.motion_px
             pose = key.T_world_key @ T_image_key.inverse()
-            run.report(f"{image.camera.width} px", pose, found.loss, found.n_points)
+            search.run.report(f"{image.camera.width} px", pose, found.loss, found.n_points)
         assert brightness is not None
         return key.T_world_key @ T_image_key.inverse(), brightness, motion_px
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ from fast_inerf_ros.config import option, section
 from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.inerf.brightness import Brightness, BrightnessModel
 from fast_inerf_ros.inerf.normal_equations import TWIST, NormalEquations, build, mean_cost, moved
-from fast_inerf_ros.inerf.photometric import Linearised, Samples, linearise
+from fast_inerf_ros.inerf.photometric import Linearised, Samples, linearise, linearise_by_image
 from fast_inerf_ros.inerf.problem import Problem
 from fast_inerf_ros.inerf.robust import LossOptions, robust_scale
 from fast_inerf_ros.inerf.run import Run
@@ -31,6 +32,11 @@ class DescentOptions:
     )
     tolerance: float = option(
         1e-3, doc="Relative decrease of the loss below which it has converged.", minimum=0.0
+    )
+    jacobian: Literal["exact", "image"] = option(
+        "exact",
+        doc="exact: through the renderer. image: slopes of the image and depth of the field; "
+        "cheaper and fewer steps where the pose is right within about a pixel.",
     )
     loss: LossOptions = section(LossOptions)
 
@@ -80,11 +86,19 @@ class Descent:
 
 
 def evaluate(
-    problem: Problem, samples: Samples, T_world_camera: SE3, brightness: Brightness, run: Run
+    problem: Problem,
+    samples: Samples,
+    T_world_camera: SE3,
+    brightness: Brightness,
+    options: DescentOptions,
+    run: Run,
 ) -> State:
     """Linearise the field at a pose and compare it with the samples."""
     with run.rendering():
-        view = linearise(problem, T_world_camera, samples.bearings)
+        if options.jacobian == "exact":
+            view = linearise(problem, T_world_camera, samples.bearings)
+        else:
+            view = linearise_by_image(problem, T_world_camera, samples, brightness.gain)
     residuals = samples.colors - brightness.apply(view.color)
     # What lies behind the scene is unknown unless the problem says it: such rays are no evidence.
     confidence = view.opacity if problem.background is None else None
@@ -105,7 +119,7 @@ def descend(
     Madsen et al. (2004), algorithm 3.16, with the damping relative to the diagonal and the scale
     of the residuals estimated anew at every accepted step.
     """
-    state = evaluate(problem, samples, T_world_camera, Brightness(), run)
+    state = evaluate(problem, samples, T_world_camera, Brightness(), options, run)
     fitted = model.fit(samples.colors, state.view.color)
     state = _with_brightness(state, fitted, samples)
     damping = options.initial_damping
@@ -117,7 +131,7 @@ def descend(
         if step is None:
             reason = "the rendered view has no structure that fixes the pose"
             return Descent(state, equations, scale, False, reason)
-        trial = _stepped(problem, samples, state, model, step, run)
+        trial = _stepped(problem, samples, state, model, step, options, run)
         loss = mean_cost(trial.residuals, options.loss, scale, trial.confidence)
         run.report(stage, trial.T_world_camera, loss, len(samples))
         decrease = equations.loss - loss
@@ -148,11 +162,12 @@ def _stepped(
     state: State,
     model: BrightnessModel,
     step: npt.NDArray[np.float64],
+    options: DescentOptions,
     run: Run,
 ) -> State:
     pose = moved(state.T_world_camera, step)
     brightness = model.moved(state.brightness, step[TWIST:])
-    return evaluate(problem, samples, pose, brightness, run)
+    return evaluate(problem, samples, pose, brightness, options, run)
 
 
 def _with_brightness(state: State, brightness: Brightness, samples: Samples) -> State:

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fast_inerf_ros.geometry.se3 import SE3
-from fast_inerf_ros.inerf.photometric import SEEN, render
+from fast_inerf_ros.inerf.photometric import SEEN, pixel_flow, render
 from fast_inerf_ros.inerf.pixels import draw
-from fast_inerf_ros.inerf.problem import Problem
+from fast_inerf_ros.inerf.problem import Problem, image_slopes
 from fast_inerf_ros.inerf.pyramid import ImageLevel
 
 Floats = npt.NDArray[np.float32]
@@ -110,34 +110,22 @@ def _level(
     max_points: int,
     generator: np.random.Generator,
 ) -> KeyframeLevel:
-    across = cv2.Scharr(color, cv2.CV_32F, 1, 0, scale=1 / 32)
-    down = cv2.Scharr(color, cv2.CV_32F, 0, 1, scale=1 / 32)
+    slopes = image_slopes(color)
     usable = np.isfinite(depth) & (depth > 0) & np.isfinite(level.bearings).all(axis=-1)
-    magnitude = np.sqrt((across**2 + down**2).sum(axis=-1))
+    magnitude = np.sqrt((slopes**2).sum(axis=(-2, -1)))
     weight = np.where(usable, magnitude + 0.1 * magnitude.mean() + 1e-9, 0)
     chosen = draw(weight.astype(np.float32), max_points, generator)
     u, v = chosen[:, 0], chosen[:, 1]
     points = level.bearings[v, u] * depth[v, u, None].astype(np.float64)
-    flow = _flow(level, points)
-    gradient = np.stack([across[v, u], down[v, u]], axis=-1)
+    flow = pixel_flow(level.camera, points)
     return KeyframeLevel(
         points=points,
         colors=color[v, u],
         flow=flow,
-        slope=np.matmul(gradient, flow),
+        slope=np.matmul(slopes[v, u], flow),
         pixels=chosen.astype(np.float64),
         confidence=np.where(opacity[v, u] >= SEEN, np.float32(1), np.float32(0.5)),
     )
-
-
-def _flow(level: ImageLevel, points: npt.NDArray[np.float64]) -> Floats:
-    """Motion (N, 2, 6) of the pixels of points moved by ρ + φ x p: a row d gives d and p x d."""
-    if len(points) == 0:
-        return np.zeros((0, 2, 6), dtype=np.float32)
-    _, jacobian = level.camera.project_with_jacobian(points)
-    rotation = np.cross(points[:, None, :], jacobian)
-    flow = np.concatenate([jacobian, rotation], axis=-1).astype(np.float32)
-    return np.where(np.isfinite(flow), flow, np.float32(0))
 
 
 def _resized(image: Floats, size: tuple[int, int], interpolation: int) -> Floats:

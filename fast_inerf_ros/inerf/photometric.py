@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 
 from fast_inerf_ros.fields.field import Rendered, render_world, render_world_with_ray_derivatives
+from fast_inerf_ros.geometry.camera import Camera
 from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.inerf.problem import Problem
 
@@ -20,16 +21,21 @@ SEEN = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Pixels of an image: unit bearings (N, 3) in the camera frame, and colours (N, 3)."""
+    """Pixels of an image.
+
+    bearings: (N, 3), unit, in the camera frame. colors: (N, 3). slopes: (N, 3, 2), derivatives
+    of the colours by u and v.
+    """
 
     bearings: npt.NDArray[np.float64]
     colors: Floats
+    slopes: Floats
 
     def __len__(self) -> int:
         return len(self.colors)
 
     def __getitem__(self, index: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Samples:
-        return Samples(self.bearings[index], self.colors[index])
+        return Samples(self.bearings[index], self.colors[index], self.slopes[index])
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +63,7 @@ class Linearised:
 def samples_at(problem: Problem, pixels: npt.NDArray[np.int64]) -> Samples:
     """Samples of pixels (N, 2), columns u and v."""
     u, v = pixels[:, 0], pixels[:, 1]
-    return Samples(problem.bearings[v, u], problem.colors[v, u])
+    return Samples(problem.bearings[v, u], problem.colors[v, u], problem.slopes[v, u])
 
 
 def render(problem: Problem, T_world_camera: SE3, bearings: npt.NDArray[np.float64]) -> View:
@@ -100,6 +106,39 @@ def linearise(
     by_rotation = torch.linalg.cross(local[:, None, :].expand_as(by_direction), by_direction)
     jacobian = torch.cat([by_translation, by_rotation], dim=-1)
     return Linearised(_numpy(seen.color), _numpy(jacobian), _numpy(seen.opacity))
+
+
+def linearise_by_image(
+    problem: Problem, T_world_camera: SE3, samples: Samples, gain: float
+) -> Linearised:
+    """Render samples, with a Jacobian from the slopes of the image and the depth of the field.
+
+    With the camera at ``T_world_camera @ SE3.exp(x)`` the colours of one pixel are those that
+    were seen at u + F x, F the flow of its point: where image and rendering nearly agree,
+    the slope is that of the image. A point-sampled rendering is rougher than an image, so its
+    own slopes are too large and make steps too short.
+    """
+    view = render(problem, T_world_camera, samples.bearings)
+    seen = np.isfinite(view.depth) & (view.depth > 0)
+    depth = np.where(seen, view.depth, 1.0)
+    flow = pixel_flow(problem.camera, samples.bearings * depth[:, None])
+    slopes = samples.slopes / np.float32(gain)
+    jacobian = np.matmul(np.where(seen[:, None, None], slopes, np.float32(0)), flow)
+    return Linearised(view.color, jacobian, view.opacity)
+
+
+def pixel_flow(camera: Camera, points: npt.NDArray[np.float64]) -> Floats:
+    """Motion (N, 2, 6) of the pixels of points (N, 3) moved by ρ + φ x p; 0 out of view.
+
+    A row d of the projection's Jacobian gives d by ρ and p x d by φ.
+    """
+    if len(points) == 0:
+        return np.zeros((0, 2, 6), dtype=np.float32)
+    _, jacobian = camera.project_with_jacobian(points)
+    flow = np.empty((len(points), 2, 6), dtype=np.float32)
+    flow[..., :3] = jacobian
+    flow[..., 3:] = np.cross(points[:, None, :], jacobian)
+    return np.where(np.isfinite(flow), flow, np.float32(0))
 
 
 def coverage(seen: View | Linearised | Rendered) -> float:

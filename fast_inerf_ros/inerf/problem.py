@@ -42,12 +42,11 @@ def _seen(camera: Camera) -> Mask:
     return np.asarray(np.isfinite(pixel_bearings(camera)).all(axis=-1))
 
 
-def gradient_magnitude(image: Floats) -> Floats:
-    """Length (H, W) of the gradient of an image (H, W, 3), in colours per pixel."""
+def image_slopes(image: Floats) -> Floats:
+    """Derivatives (H, W, C, 2) of an image (H, W, C) by u and v, in colours per pixel (Scharr)."""
     across = cv2.Scharr(image, cv2.CV_32F, 1, 0, scale=1 / 32)
     down = cv2.Scharr(image, cv2.CV_32F, 0, 1, scale=1 / 32)
-    squares = across * across + down * down
-    return np.asarray(np.sqrt(squares.sum(axis=-1)), dtype=np.float32)
+    return np.stack([across, down], axis=-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,9 +113,15 @@ class Problem:
         return pixel_bearings(self.camera)
 
     @cached_property
+    def slopes(self) -> Floats:
+        """Derivatives (H, W, 3, 2) of the image by u and v, in colours per pixel."""
+        return image_slopes(self.colors)
+
+    @cached_property
     def gradient(self) -> Floats:
         """Length (H, W) of the image's gradient, in colours per pixel."""
-        return gradient_magnitude(self.colors)
+        slopes = self.slopes.reshape(*self.colors.shape[:2], 6)
+        return np.asarray(np.sqrt(np.einsum("hwk,hwk->hw", slopes, slopes)), dtype=np.float32)
 
     @cached_property
     def usable(self) -> Mask:

@@ -78,7 +78,7 @@ class Options:
     brightness: Kind = option("affine", doc="What an exposure may change.")
     loss: LossOptions = section(LossOptions, kind="huber", threshold=1.5)
     alignment: AlignmentOptions = section(AlignmentOptions)
-    polish: DescentOptions = section(DescentOptions, max_steps=4)
+    polish: DescentOptions = section(DescentOptions, max_steps=4, jacobian="image")
     pixels: PixelOptions = section(PixelOptions, count=1500)
     held_out: HeldOutOptions = section(HeldOutOptions, share=0.08)
 

@@ -54,7 +54,8 @@ def signal_at(step, number=signal.SIGTERM):
 
 
 def checkpoints(output):
-    return sorted(path.name for path in (output / "checkpoints").glob("*.tar"))
+    folder = output / "checkpoints"
+    return sorted(path.name for path in folder.glob("[0-9]*.tar"))
 
 
 def flat(value, prefix=""):

@@ -13,7 +13,8 @@ from torch import Tensor
 from fast_inerf_ros.config import build, values_of
 from fast_inerf_ros.errors import InputError
 from fast_inerf_ros.io.tensor_file import load_tensors, save_tensors
-from fast_inerf_ros.posecnn.network import NetworkConfig, PoseNetwork, make_network
+from fast_inerf_ros.posecnn.backbones import make_network
+from fast_inerf_ros.posecnn.network import NetworkConfig, PoseNetwork
 from fast_inerf_ros.posecnn.weights import check_weights, require_tensors
 
 FORMAT = "fast_inerf_ros.posecnn"

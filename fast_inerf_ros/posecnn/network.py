@@ -127,24 +127,3 @@ def metres(log_depth_per_focal: Tensor, focal_px: Tensor) -> Tensor:
     focal length / depth: so it can be trained and used with different cameras.
     """
     return torch.exp(log_depth_per_focal + torch.log(focal_px).reshape(-1, 1, 1, 1))
-
-
-def make_network(config: NetworkConfig, *, pretrained: bool = False, seed: int = 0) -> PoseNetwork:
-    """Network with reproducible random weights, the backbone's from ImageNet if asked for.
-
-    Raises:
-        InputError: weights are asked for that are not installed.
-    """
-    from fast_inerf_ros.posecnn.light import LightNetwork
-    from fast_inerf_ros.posecnn.vgg16 import Vgg16Network
-
-    kinds: dict[str, type[PoseNetwork]] = {
-        "efficientnet_lite0": LightNetwork,
-        "vgg16": Vgg16Network,
-    }
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = kinds[config.backbone](config)
-    if pretrained:
-        network.load_pretrained()
-    return network.eval()

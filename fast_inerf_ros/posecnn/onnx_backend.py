@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from fast_inerf_ros.config import build, values_of
 from fast_inerf_ros.errors import InputError
 from fast_inerf_ros.io.atomic import atomic_path
-from fast_inerf_ros.posecnn.network import DenseOutput, NetworkConfig, PoseNetwork, make_network
+from fast_inerf_ros.posecnn.backbones import make_network
+from fast_inerf_ros.posecnn.network import DenseOutput, NetworkConfig, PoseNetwork
 from fast_inerf_ros.posecnn.prediction import Prediction
 
 KEY = "fast_inerf_ros.posecnn"

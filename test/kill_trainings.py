@@ -1,7 +1,8 @@
 """Kills trainings at random moments, each a child of this process: python kill_trainings.py ...
 
 One process forks them all, so that the libraries are imported once. Arguments: kinds, data,
-output, steps, number of kills, seed. Exit status 0: every kill hit, and the last run ended by itself.
+output, steps, number of kills, seed. Exit status 0: every kill hit, and the last run ended by
+itself.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import pytest
 import training_runs as runs
 
 TEST = Path(__file__).parents[1]
-STEPS = 80
+STEPS_PER_KILL = 40
 KINDS = ("voxel", "vanilla")
 
 
@@ -35,16 +35,16 @@ def process(*command, **options):
 def survive(folder, n_kills, seed):
     """Kill a training of each kind so often; they must end as if nobody had disturbed them."""
     data = ball_scene.write_blender(folder / "ball")
-    output = folder / "killed"
-    command = (TEST / "kill_trainings.py", ",".join(KINDS), data, output, STEPS, n_kills, seed)
+    output, steps = folder / "killed", STEPS_PER_KILL * n_kills
+    command = (TEST / "kill_trainings.py", ",".join(KINDS), data, output, steps, n_kills, seed)
     with process(*command) as killing:
         text, _ = killing.communicate()
     assert killing.returncode == 0, text
     assert text.count("resuming at step") >= n_kills * len(KINDS)
     for kind in KINDS:
-        assert runs.run(kind, data, folder / kind, "--max-steps", STEPS) == 0
+        assert runs.run(kind, data, folder / kind, "--max-steps", steps) == 0
         killed, whole = (place / "checkpoints" for place in (output / kind, folder / kind))
-        assert runs.same_state(killed / f"{STEPS:06d}.tar", whole / f"{STEPS:06d}.tar")
+        assert runs.same_state(killed / f"{steps:06d}.tar", whole / f"{steps:06d}.tar")
         assert [path.name for path in killed.iterdir() if path.name[0] == "."] == []
 
 

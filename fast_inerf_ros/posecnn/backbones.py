@@ -20,13 +20,6 @@ def make_network(config: NetworkConfig, *, pretrained: bool = False, seed: int =
     Raises:
         InputError: weights are asked for that are not installed.
     """
-    from fast_inerf_ros.posecnn.light import LightNetwork
-    from fast_inerf_ros.posecnn.vgg16 import Vgg16Network
-
-    kinds: dict[str, type[PoseNetwork]] = {
-        "efficientnet_lite0": LightNetwork,
-        "vgg16": Vgg16Network,
-    }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = NETWORKS[config.backbone](config)

@@ -108,10 +108,10 @@ def _line_weight(to_centre: Tensor, direction: Tensor, spacing: float) -> tuple[
     along = (to_centre * direction).sum(dim=-1)
     squared_range = (to_centre * to_centre).sum(dim=-1)
     variance = spacing**2 + DIRECTION_DEVIATION_RAD**2 * squared_range
-    # Behind a voter there is no centre: the whole distance counts.
-    error = torch.where(along >= 0, across * across, squared_range)
-    squared = error / variance
-    return 1 / (variance * (1 + squared) ** 2), squared
+    ahead = along >= 0
+    # Behind a voter there is no centre: it has no say there, and does not agree.
+    squared = torch.where(ahead, across * across, squared_range) / variance
+    return torch.where(ahead, 1 / (variance * (1 + squared) ** 2), 0.0), squared
 
 
 def _aim_weight(error: Tensor, spacing: float) -> Tensor:

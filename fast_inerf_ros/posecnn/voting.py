@@ -136,11 +136,19 @@ def _sampled(maps: VoteMaps, n_classes: int, per_class: int) -> _Samples:
     chosen, group = voting[taken], classes[taken] - 1
     place = maps.pixels.reshape(2, -1)[:, chosen].T
     direction = F.normalize(maps.direction.reshape(2, -1)[:, chosen].T.float(), dim=-1, eps=1e-9)
+    sane = torch.isfinite(direction).all(dim=-1)
     aim = None
     if maps.offset is not None:
-        aim = place + maps.offset.reshape(2, -1)[:, chosen].T
-    weight = maps.weights.flatten()[chosen].float() * torch.isfinite(direction).all(dim=-1)
-    return _Samples(group, weight, place, direction, maps.depth.flatten()[chosen], aim)
+        aim = place + maps.offset.reshape(2, -1)[:, chosen].T.float()
+        sane &= torch.isfinite(aim).all(dim=-1)
+    return _Samples(
+        group[sane],
+        maps.weights.flatten()[chosen[sane]].float(),
+        place[sane],
+        direction[sane],
+        maps.depth.flatten()[chosen[sane]],
+        None if aim is None else aim[sane],
+    )
 
 
 def _grid(maps: VoteMaps, n_cells: int) -> _Grid:

@@ -21,6 +21,12 @@ Floats = npt.NDArray[np.float32]
 
 LARGEST_DAMPING = 1e6
 
+NEGLIGIBLE = 0.1
+"""xᵀAx / σ² of a step x that is well below what the noise leaves undetermined."""
+
+LONGEST = 2.5
+"""How much longer than Gauss and Newton's a step may be."""
+
 
 @dataclass(frozen=True)
 class DescentOptions:
@@ -122,7 +128,7 @@ def descend(
     state = evaluate(problem, samples, T_world_camera, Brightness(), options, run)
     fitted = model.fit(samples.colors, state.view.color)
     state = _with_brightness(state, fitted, samples)
-    damping = options.initial_damping
+    damping, longer = options.initial_damping, 1.0
     scale = state.scale()
     equations = state.equations(model, options.loss, scale)
     run.report(stage, state.T_world_camera, equations.loss, len(samples))
@@ -131,29 +137,44 @@ def descend(
         if step is None:
             reason = "the rendered view has no structure that fixes the pose"
             return Descent(state, equations, scale, False, reason)
+        step = longer * step
         trial = _stepped(problem, samples, state, model, step, options, run)
         loss = mean_cost(trial.residuals, options.loss, scale, trial.confidence)
         run.report(stage, trial.T_world_camera, loss, len(samples))
         decrease = equations.loss - loss
         if not decrease > 0:
-            damping = 10.0 * max(damping, 1e-4)
+            damping, longer = 10.0 * max(damping, 1e-4), 1.0
             if negligible(step, equations, scale) or damping > LARGEST_DAMPING or run.stopped:
                 return Descent(state, equations, scale, not run.stopped)
             continue
-        previous, state = equations.loss, trial
+        small = negligible(step, equations, scale) or decrease < options.tolerance * equations.loss
+        previous, state = equations, trial
         scale = state.scale()
         equations = state.equations(model, options.loss, scale)
-        damping *= 0.2
-        if decrease < options.tolerance * previous or run.stopped:
+        damping, longer = 0.2 * damping, stretch(step, previous, equations)
+        if small or run.stopped:
             return Descent(state, equations, scale, not run.stopped)
     return Descent(state, equations, scale, False)
 
 
 def negligible(step: npt.NDArray[np.float64], equations: NormalEquations, scale: float) -> bool:
-    """Whether a step is far below what the noise leaves undetermined: xᵀAx / σ² < 0.01."""
+    """Whether a step is well below what the noise leaves undetermined."""
     pose = step[:TWIST]
     length = float(pose @ equations.hessian[:TWIST, :TWIST] @ pose)
-    return length < 0.01 * scale**2
+    return length < NEGLIGIBLE * scale**2
+
+
+def stretch(
+    step: npt.NDArray[np.float64], before: NormalEquations, after: NormalEquations
+) -> float:
+    """How much too short a step was: xᵀAx / xᵀ(g' - g), by the secant, in [1, LONGEST].
+
+    Noise in slopes makes A too large in all directions alike (regression dilution), so that
+    steps would shrink only geometrically.
+    """
+    expected = float(step @ before.hessian @ step)
+    found = float(step @ (after.gradient - before.gradient))
+    return float(np.clip(expected / found, 1.0, LONGEST)) if found > 0 else 1.0
 
 
 def _stepped(

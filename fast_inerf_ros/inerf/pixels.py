@@ -76,7 +76,8 @@ def draw(weights: Floats, count: int, generator: np.random.Generator) -> Indices
     candidates = np.flatnonzero(flat > 0)
     if len(candidates) > count:
         keys = generator.exponential(size=len(candidates)) / flat[candidates]
-        candidates = candidates[np.argpartition(keys, count)[:count]]
+        # In rows: rays of neighbours meet the same part of the field.
+        candidates = np.sort(candidates[np.argpartition(keys, count)[:count]])
     v, u = np.divmod(candidates, weights.shape[1])
     return np.stack([u, v], axis=-1)
 

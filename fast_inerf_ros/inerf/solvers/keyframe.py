@@ -78,8 +78,13 @@ class Options:
     brightness: Kind = option("affine", doc="What an exposure may change.")
     loss: LossOptions = section(LossOptions, kind="huber", threshold=1.5)
     alignment: AlignmentOptions = section(AlignmentOptions)
-    polish: DescentOptions = section(DescentOptions, max_steps=4, jacobian="image")
-    pixels: PixelOptions = section(PixelOptions, count=1500)
+    polish: DescentOptions = section(
+        DescentOptions,
+        max_steps=6,
+        jacobian="image",
+        loss=LossOptions(kind="tukey", threshold=4.0),
+    )
+    pixels: PixelOptions = section(PixelOptions, count=1024)
     held_out: HeldOutOptions = section(HeldOutOptions, share=0.08)
 
 

@@ -15,6 +15,7 @@ import resource
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +88,7 @@ def main() -> int:
     torch.set_num_threads(1)
     results = []
     for name in arguments.scenes:
-        for seconds in arguments.seconds:
+        for seconds in arguments.seconds if not arguments.steps else [0.0]:
             result = measured(name, Path(root), seconds, arguments)
             results.append(result)
             print(table_row(result), flush=True)
@@ -170,7 +171,7 @@ def measured(
 class Trace:
     """Prints how training goes, four times."""
 
-    def __init__(self, clock, begun: float, seconds: float) -> None:
+    def __init__(self, clock: Callable[[], float], begun: float, seconds: float) -> None:
         self.clock, self.begun, self.seconds, self.printed = clock, begun, seconds, 0
 
     def __call__(self, stats: StepStats) -> bool:
@@ -255,7 +256,7 @@ def memory_bandwidth() -> float:
     return 2.0 * source.numel() * 4 / fastest
 
 
-def timed(action) -> float:
+def timed(action: Callable[[], object]) -> float:
     """Seconds of one call."""
     start = time.perf_counter()
     action()

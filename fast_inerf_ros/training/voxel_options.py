@@ -86,7 +86,7 @@ class VoxelTraining:
 
 _SCENES: dict[str, dict[str, Any]] = {
     "object": {},
-    "unbounded": {"distortion": 2e-5, "cutoff": 0.001, "optical_scale": 32.0},
+    "unbounded": {"distortion": 5e-5, "cutoff": 0.001, "optical_scale": 32.0},
     "forward_facing": {"distortion": 2e-5, "cutoff": 0.001, "optical_scale": 32.0},
 }
 SCENE_TYPES = tuple(_SCENES)

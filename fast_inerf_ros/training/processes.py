@@ -80,15 +80,18 @@ class Processes:
 def average_gradients(
     processes: Processes, parameters: Sequence[torch.nn.Parameter], weight: float
 ) -> None:
-    """Replace gradients by their mean over all processes, each weighted (the weights sum to 1)."""
+    """Replace gradients by their mean over all processes, each weighted (the weights sum to 1).
+
+    Parameters without a gradient, the same in all processes, stay without one.
+    """
     if processes.count == 1:
         return
-    gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in parameters]
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     flat = torch.cat([gradient.reshape(-1) for gradient in gradients]) * weight
     processes.add(flat)
     sizes = [gradient.numel() for gradient in gradients]
-    for parameter, part in zip(parameters, torch.split(flat, sizes), strict=True):
-        parameter.grad = part.view_as(parameter).clone()
+    for gradient, part in zip(gradients, torch.split(flat, sizes), strict=True):
+        gradient.copy_(part.view_as(gradient))
 
 
 @contextmanager
@@ -101,14 +104,20 @@ def joined_processes(device: str) -> Iterator[tuple[Processes, torch.device]]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield Processes(), chosen
         return
+    if torch.distributed.is_initialized():
+        yield _group(), chosen
+        return
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
     torch.distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     try:
-        group = Processes(torch.distributed.get_rank(), torch.distributed.get_world_size())
-        yield group, chosen
+        yield _group(), chosen
     finally:
         torch.distributed.destroy_process_group()
+
+
+def _group() -> Processes:
+    return Processes(torch.distributed.get_rank(), torch.distributed.get_world_size())
 
 
 def _chosen_device(device: str) -> torch.device:

@@ -22,6 +22,8 @@ EXECUTABLES = {
     "collect_images": "fast_inerf_ros.nodes.collect_images:main",
     "generate_tabletop": "fast_inerf_ros.datasets.synthetic.generate_tabletop:main",
     "replay": "fast_inerf_ros.nodes.replay:main",
+    "run_nerf": "fast_inerf_ros.training.run_nerf:main",
+    "train_nerf": "fast_inerf_ros.nodes.train_nerf:main",
 }
 
 # ros2 run and ros2 launch look for executables in lib/<package>/. colcon puts them there

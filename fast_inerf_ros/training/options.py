@@ -56,6 +56,16 @@ class VideoOptions:
 
 
 @dataclass(frozen=True)
+class PreviewOptions:
+    """The image of the growing field that the ROS node publishes."""
+
+    every_seconds: float = option(
+        5.0, doc="Time between previews of the ROS node; 0 for none.", unit="s", minimum=0.0
+    )
+    width: int = option(320, doc="Width of the previews at most.", unit="px", minimum=8)
+
+
+@dataclass(frozen=True)
 class TrainNerfConfig:
     """Options of `train_nerf`."""
 
@@ -111,6 +121,7 @@ class TrainNerfConfig:
     )
     validation: ValidationOptions = section(ValidationOptions)
     video: VideoOptions = section(VideoOptions)
+    preview: PreviewOptions = section(PreviewOptions)
     dataset: DatasetOptions = section(DatasetOptions)
     voxel: VoxelTraining = section(VoxelTraining)
     vanilla: VanillaOptions = section(VanillaOptions)

@@ -55,6 +55,9 @@ class AnalyticField:
             leave, leave_axis = torch.maximum(a, b).min(dim=-1)
             inside_out = self.room and number == 0
             t, face = (leave, leave_axis) if inside_out else (enter, enter_axis)
+            # Inside of a box everything is as near as can be.
+            stuck = (enter <= 0) & (leave > 0) & (not inside_out)
+            t = torch.where(stuck, 1e-3, t)
             hit = (enter <= leave) & (t > 0) & (t < nearest)
             nearest = torch.where(hit, t, nearest)
             solid, axis = torch.where(hit, number, solid), torch.where(hit, face, axis)

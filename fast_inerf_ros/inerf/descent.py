@@ -37,7 +37,7 @@ class DescentOptions:
         1e-3, doc="Damping of the first step, relative to the diagonal.", minimum=0.0
     )
     tolerance: float = option(
-        1e-3, doc="Relative decrease of the loss below which it has converged.", minimum=0.0
+        1e-5, doc="Relative decrease of the loss below which it has converged.", minimum=0.0
     )
     jacobian: Literal["exact", "image"] = option(
         "exact",

@@ -44,7 +44,7 @@ class HeldOutOptions:
         minimum=0.0,
     )
     minimum_correlation: float = option(
-        0.3,
+        0.5,
         doc="Least correlation of the held-out pixels with their rendering; below it the result "
         "is rejected.",
         minimum=-1.0,

@@ -100,7 +100,7 @@ def linearise(
     )
     like = origins
     rotation = T_world_camera.rotation.to_like(like).matrix
-    local = torch.as_tensor(bearings, dtype=like.dtype, device=like.device)
+    local = torch.from_numpy(bearings.astype(np.float32)).to(like.device)
     by_translation = derivatives.color_origin @ rotation
     by_direction = derivatives.color_direction @ rotation
     by_rotation = torch.linalg.cross(local[:, None, :].expand_as(by_direction), by_direction)

@@ -14,10 +14,20 @@ def initialise_rectified(module: nn.Module) -> None:
                 nn.init.zeros_(layer.bias)
 
 
+def initialise_linear(layer: nn.Module) -> None:
+    """Weights that keep the size of values through a layer without ReLU behind it."""
+    nn.init.kaiming_normal_(_weights(layer).weight, nonlinearity="linear")
+
+
 def initialise_output(layer: nn.Module, deviation: float, bias: Tensor | None = None) -> None:
     """Small weights in the last layer of a head, so that it starts near its bias."""
+    chosen = _weights(layer)
+    nn.init.normal_(chosen.weight, std=deviation)
+    if bias is not None and chosen.bias is not None:
+        chosen.bias.data.copy_(bias)
+
+
+def _weights(layer: nn.Module) -> nn.Conv2d | nn.Linear:
     if not isinstance(layer, (nn.Conv2d, nn.Linear)):
         raise TypeError(f"no weights to initialise in a {type(layer).__name__}")
-    nn.init.normal_(layer.weight, std=deviation)
-    if bias is not None and layer.bias is not None:
-        layer.bias.data.copy_(bias)
+    return layer

@@ -10,7 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import roi_align
 
-from fast_inerf_ros.posecnn.initial_weights import initialise_output, initialise_rectified
+from fast_inerf_ros.posecnn.initial_weights import (
+    initialise_linear,
+    initialise_output,
+    initialise_rectified,
+)
 from fast_inerf_ros.posecnn.lite0 import FEATURE_CHANNELS, Lite0
 from fast_inerf_ros.posecnn.lite0_weights import load_imagenet
 from fast_inerf_ros.posecnn.network import DenseOutput, NetworkConfig, PoseNetwork, metres
@@ -138,6 +142,11 @@ class LightNetwork(PoseNetwork):
 
     def _initialise(self) -> None:
         initialise_rectified(self)
+        for name, layer in self.backbone.named_modules():
+            if name.endswith("project"):
+                initialise_linear(layer)
+        for lateral in self.pyramid.lateral:
+            initialise_linear(lateral)
         # Start undecided: small scores, and a depth near the typical one.
         initialise_output(self.segmentation[-1], 0.01)
         initialise_output(self.centre[-1], 0.01)

@@ -27,6 +27,9 @@ COARSEST = (4, 4, 4)
 EXCLUDED_SHARE = 0.1
 """Of the distance to what the cameras look at: nothing is so near to a camera, but floaters."""
 
+LARGEST_SHARE = 0.75
+"""Of the same distance: an object does not reach the cameras, whatever its limits say."""
+
 
 def scene_type_of(posed: PosedImages) -> str:
     """Guess: transparent photographs show an object, LLFF scenes face forward, others surround."""
@@ -61,7 +64,7 @@ def scene_box(posed: PosedImages, scene_type: str) -> tuple[Domain, float]:
         half = float(np.abs(origins - focus).max())
         return _cube(focus, half, contracted=True), EXCLUDED_SHARE * distance
     near, far = (float(np.median(column)) for column in posed.field_bounds[train].T)
-    half = max(min(distance - near, distance), min(far - distance, distance))
+    half = min(max(distance - near, far - distance), LARGEST_SHARE * distance)
     if not half > 0.0:
         raise InputError(
             f"{posed.name}: expected depths near < far around the {distance:.4g} field units "

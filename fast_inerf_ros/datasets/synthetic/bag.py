@@ -22,8 +22,8 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
-from tqdm import tqdm
 
+from fast_inerf_ros.datasets.synthetic.output import progress
 from fast_inerf_ros.datasets.synthetic.photographs import Photograph, expose, pipelined
 from fast_inerf_ros.datasets.synthetic.render import Rendered, Renderer
 from fast_inerf_ros.datasets.synthetic.sensor import Sensor
@@ -94,7 +94,7 @@ def write_bag(
     photographs = trajectory_photographs(renderer, world, camera, trajectory, plan, generator)
     lines = []
     with BagWriter(folder / "bag", plan.storage, plan.encoding) as writer:
-        for time, photograph in tqdm(photographs, total=total, desc="bag", unit="image"):
+        for time, photograph in progress(photographs, total, "bag"):
             stamp_ns = START_NS + round(time * 1e9)
             writer.write(stamp_ns, photograph.image, camera, photograph.T_world_camera)
             lines.append(pose_to_tum_line(stamp_ns, photograph.T_world_camera))

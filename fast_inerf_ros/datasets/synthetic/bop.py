@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from tqdm import tqdm
 
 from fast_inerf_ros.datasets.synthetic.layout import make_layout
 from fast_inerf_ros.datasets.synthetic.model_files import model_info, write_model
 from fast_inerf_ros.datasets.synthetic.objects import ObjectModel
-from fast_inerf_ros.datasets.synthetic.output import PictureWriter, write_json
+from fast_inerf_ros.datasets.synthetic.output import PictureWriter, progress, write_json
 from fast_inerf_ros.datasets.synthetic.photographs import (
     InstanceTruth,
     Photograph,
@@ -115,7 +114,7 @@ def write_pose_set(
     _write_models(folder / "models", models)
     for split, plan in splits.items():
         photographs = pose_photographs(renderer, camera, models, plan)
-        bar = tqdm(photographs, total=plan.n_images, desc=split, unit="image")
+        bar = progress(photographs, plan.n_images, split)
         write_split(folder, split, style, bar, models)
 
 

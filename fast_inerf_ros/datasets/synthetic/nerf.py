@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from fast_inerf_ros.datasets.synthetic.bop import DEPTH_SCALE, depth_picture
-from fast_inerf_ros.datasets.synthetic.output import PictureWriter, write_json
+from fast_inerf_ros.datasets.synthetic.output import PictureWriter, progress, write_json
 from fast_inerf_ros.datasets.synthetic.photographs import (
     Photograph,
     Randomisation,
@@ -76,7 +75,7 @@ def write_nerf(
         (folder / split).mkdir()
         frames = []
         photographs = nerf_photographs(renderer, world, camera, plan, poses, generator)
-        bar = tqdm(photographs, total=len(poses), desc=split, unit="image")
+        bar = progress(photographs, len(poses), split)
         with PictureWriter() as writer:
             for index, photograph in enumerate(bar):
                 frames.append(_write_frame(writer, folder, f"{split}/r_{index}", photograph, plan))

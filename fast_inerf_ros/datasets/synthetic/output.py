@@ -6,20 +6,23 @@ import json
 import logging
 import secrets
 import shutil
+import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from tqdm import tqdm
 
 from fast_inerf_ros.errors import InputError
 
 Pixels = npt.NDArray[Any]
+Item = TypeVar("Item")
 
 LOGGER = logging.getLogger(__name__)
 PNG_COMPRESSION = 1
@@ -79,6 +82,13 @@ class PictureWriter:
         self._waiting.append(self._pool.submit(write_picture, path, image))
         while len(self._waiting) > 24:
             self._waiting.popleft().result()
+
+
+def progress(items: Iterable[Item], total: int, description: str) -> Iterator[Item]:
+    """The items, with a progress bar; a log that is no terminal gets a line every 10 s."""
+    interval_s = 0.1 if sys.stderr.isatty() else 10.0
+    bar = tqdm(items, total=total, desc=description, unit="image", mininterval=interval_s)
+    return iter(bar)
 
 
 def write_picture(path: Path, image: Pixels) -> None:

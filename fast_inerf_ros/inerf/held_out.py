@@ -39,8 +39,8 @@ class HeldOutOptions:
     count: int = option(512, doc="Pixels compared, at most.", minimum=32)
     tolerance: float = option(
         0.02,
-        doc="A stage is kept while the cost of the held-out pixels grows by no more than this "
-        "share of itself.",
+        doc="A stage is kept while the cost of the held-out pixels is no more than this share "
+        "above the lowest so far.",
         minimum=0.0,
     )
     minimum_correlation: float = option(
@@ -112,9 +112,9 @@ class HeldOut:
         cost = float(difference.mean())
         return Agreement(cost, correlation(image, view.color), coverage(view))
 
-    def accepts(self, before: Agreement, after: Agreement) -> bool:
+    def accepts(self, lowest_cost: float, after: Agreement) -> bool:
         """Whether a change is one for the better, or makes no difference."""
-        limit = before.cost * (1.0 + self.options.tolerance)
+        limit = lowest_cost * (1.0 + self.options.tolerance)
         return bool(np.isfinite(after.cost) and after.cost <= limit)
 
     def objection(self, final: Agreement) -> str | None:

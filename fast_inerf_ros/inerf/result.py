@@ -18,7 +18,7 @@ class Status(str, Enum):
 
     CONVERGED: at an optimum that the held-out pixels agree with.
     STOPPED: ended by a limit or an observer; the best pose so far, and held-out pixels agree.
-    REJECTED: image and field do not agree at any pose that was found; the pose is not refined.
+    REJECTED: image and field do not agree at any pose that was found; the pose is the start.
     FAILED: there was nothing to work with; no pose.
     """
 
@@ -35,7 +35,7 @@ class Status(str, Enum):
 
 @dataclass(frozen=True)
 class Residuals:
-    """How the rendered pixels differ from the image; colours in [0, 1].
+    """How the rendered pixels differ from the image, at the best pose; colours in [0, 1].
 
     n_pixels: how many were compared. rms: root mean square. scale: robust standard deviation
     (from the median absolute deviation). inlier_share: within the robust loss' threshold.
@@ -72,7 +72,7 @@ class Stage:
 class Result:
     """The answer to a ``Problem``.
 
-    T_world_camera: the pose, the start where nothing better was found, None where it FAILED.
+    T_world_camera: the pose, the start where it was REJECTED, None where it FAILED.
     reason: one line, why it ended. information: JᵀWJ (6, 6) of twists x of the camera,
     ``T_world_camera @ SE3.exp(x)``, translation first, brightness marginalised; zero where
     unknown. Residuals are in units of colour, so that ``covariance`` is residuals.scale² times

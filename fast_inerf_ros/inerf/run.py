@@ -27,6 +27,8 @@ class Run:
         self.held_out = held_out
         self.T_world_camera = held_out.problem.start
         self.best = held_out.start
+        # Stages are measured by the best there was: a little worse each time would be a drift.
+        self._lowest = held_out.start.cost
         self.stages: list[Stage] = []
         self.stopped = False
         self._observer = observer
@@ -63,9 +65,10 @@ class Run:
         if proposed:
             with self.rendering():
                 after = self.held_out.agreement(proposed[-1])
-        accepted = bool(proposed) and self.held_out.accepts(before, after)
+        accepted = bool(proposed) and self.held_out.accepts(self._lowest, after)
         if accepted:
             self.T_world_camera, self.best = proposed[-1], after
+            self._lowest = min(self._lowest, after.cost)
         self.stages.append(
             Stage(
                 name=name,
@@ -128,9 +131,9 @@ class Run:
             solver=self.solver,
             status=status,
             reason=reason,
-            T_world_camera=self.T_world_camera,
+            T_world_camera=self.T_world_camera if status.refined else self.held_out.problem.start,
             residuals=residuals,
-            information=information,
+            information=information if status.refined else np.zeros((6, 6)),
             stages=tuple(self.stages),
             seconds=self.seconds,
         )

@@ -109,9 +109,12 @@ def test_bad_input_gives_a_status_and_a_reason(case, name):
     make, words, statuses = CASES[case]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        result = solver(name).solve(make(), np.random.default_rng(0))
+        made = make()
+        result = solver(name).solve(made, np.random.default_rng(0))
     assert result.status in statuses, result.reason
     assert words in result.reason
+    if result.status is Status.REJECTED:
+        assert result.T_world_camera is made.start
     assert result.reason
     assert "\n" not in result.reason
     assert_finite(result)

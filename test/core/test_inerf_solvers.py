@@ -207,11 +207,12 @@ def test_every_stage_tells_what_the_held_out_pixels_said():
     assert result.stages[0].name == "keyframe 1"
     assert result.stages[-1].name == "polish"
     assert result.stages[0].held_out_before == result.residuals.held_out_start
-    best = result.residuals.held_out_start
+    best = lowest = result.residuals.held_out_start
     for stage in result.stages:
-        assert stage.accepted == (stage.held_out_after <= 1.02 * stage.held_out_before)
         assert stage.held_out_before == best
+        assert stage.accepted == (stage.held_out_after <= 1.02 * lowest)
         best = stage.held_out_after if stage.accepted else best
+        lowest = min(lowest, best)
     assert best == result.residuals.held_out_end
 
 

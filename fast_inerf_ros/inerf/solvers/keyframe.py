@@ -204,6 +204,7 @@ class KeyframeSolver:
         options, model = self.options, search.model
         free = model if levels[0] is search.levels[0] else BrightnessModel("none")
         T_image_key, motion_px = SE3.identity(), 0.0
+        failure, pose = "there are no levels", None
         for rendered, image in zip(reversed(key.levels), reversed(levels), strict=True):
             found = align(
                 rendered,
@@ -216,13 +217,16 @@ class KeyframeSolver:
                 options.alignment,
             )
             if found.failure is not None:
-                return found.failure
+                # A coarse level may have too few points where a finer one has enough.
+                failure = found.failure
+                continue
             T_image_key, brightness = found.T_image_key, found.brightness
             motion_px = found.motion_px
             pose = key.T_world_key @ T_image_key.inverse()
             search.run.report(f"{image.camera.width} px", pose, found.loss, found.n_points)
-        assert brightness is not None
-        return key.T_world_key @ T_image_key.inverse(), brightness, motion_px
+        if brightness is None or pose is None:
+            return failure
+        return pose, brightness, motion_px
 
 
 def make(options: Options) -> KeyframeSolver:

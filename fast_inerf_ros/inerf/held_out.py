@@ -23,7 +23,7 @@ Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float32]
 
 BLOCKS = 20
-"""Blocks along the longer side: as coarse as the coarsest image that solvers look at."""
+"""Blocks along the longer side of what is usable: about as coarse as the coarsest level."""
 
 TRUNCATION = 0.15
 """Differences of colours beyond this are all equally wrong."""
@@ -90,7 +90,7 @@ class HeldOut:
         generator: np.random.Generator,
     ) -> HeldOut:
         """Hold out random blocks; drawn in proportion to gradients, so that they can tell."""
-        blocks = held_out_blocks(problem.usable.shape, options.share, generator)
+        blocks = held_out_blocks(problem.usable, options.share, generator)
         chosen = pixels_of.PixelOptions(count=options.count, uniform_share=0.3)
         kept = pixels_of.select(chosen, problem, problem.usable & blocks, generator)
         samples = samples_at(problem, kept)
@@ -132,12 +132,13 @@ class HeldOut:
         return None
 
 
-def held_out_blocks(shape: tuple[int, ...], share: float, generator: np.random.Generator) -> Mask:
-    """Random blocks (H, W), about ``BLOCKS`` along the longer side."""
-    height, width = shape
-    side = max(1, round(max(height, width) / BLOCKS))
-    rows, columns = -(-height // side), -(-width // side)
-    chosen = generator.random((rows, columns)) < share
+def held_out_blocks(usable: Mask, share: float, generator: np.random.Generator) -> Mask:
+    """Random square blocks (H, W), ``BLOCKS`` along the longer side of what is usable."""
+    height, width = usable.shape
+    rows, columns = (np.flatnonzero(usable.any(axis=axis)) for axis in (1, 0))
+    extent = max((np.ptp(found) + 1 for found in (rows, columns) if found.size), default=1)
+    side = max(1, round(float(extent) / BLOCKS))
+    chosen = generator.random((-(-height // side), -(-width // side))) < share
     return np.asarray(np.repeat(np.repeat(chosen, side, 0), side, 1)[:height, :width])
 
 

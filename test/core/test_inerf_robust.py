@@ -147,9 +147,16 @@ def test_correlation_does_not_depend_on_brightness(seed, gain, bias):
 
 
 def test_about_the_asked_share_of_blocks_is_held_out():
-    blocks = held_out_blocks((240, 320), 0.25, np.random.default_rng(0))
+    blocks = held_out_blocks(np.ones((240, 320), dtype=bool), 0.25, np.random.default_rng(0))
     assert blocks.shape == (240, 320)
     assert blocks.mean() == pytest.approx(0.25, abs=0.1)
     assert (
         blocks.reshape(15, 16, 20, 16).transpose(0, 2, 1, 3).reshape(300, -1).std(1) == 0
     ).all()
+
+
+def test_a_small_mask_has_blocks_of_its_own_size():
+    usable = np.zeros((240, 320), dtype=bool)
+    usable[100:140, 50:70] = True
+    blocks = held_out_blocks(usable, 0.25, np.random.default_rng(0))
+    assert blocks[usable].mean() == pytest.approx(0.25, abs=0.1)

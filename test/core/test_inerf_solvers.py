@@ -99,6 +99,14 @@ def test_what_is_masked_does_not_matter(name):
 
 
 @pytest.mark.parametrize("name", ["lm", "keyframe"])
+def test_a_small_mask_is_enough(name):
+    mask = np.zeros((CAMERA.height, CAMERA.width), dtype=bool)
+    mask[24:54, 36:66] = True
+    start = disturbed(VIEW, 1.0, 0.01, np.random.default_rng(2))
+    assert_recovered(solve(name, start=start, mask=mask), name, factor=5.0)
+
+
+@pytest.mark.parametrize("name", ["lm", "keyframe"])
 def test_something_in_the_way_is_an_outlier(name):
     image = PHOTOGRAPH.copy()
     image[25:45, 35:60] = (0.9, 0.1, 0.1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -82,7 +83,8 @@ class Session:
         """Train to the end of the budget or until asked to stop, then save.
 
         A checkpoint that cannot be written on the way is an error in the log, and is tried again
-        the next time. Raises OSError where the last one cannot be written.
+        the next time. Raises OSError where the last one cannot be written, InputError where the
+        training has diverged.
         """
         save = Task(self._save_on_the_way, saving.every_steps, saving.every_seconds)
         watch = Task(lambda moment: _tell_all(observers, moment), every_steps=1)
@@ -111,11 +113,21 @@ class Session:
     def _save(self, moment: Moment) -> None:
         if moment.step in (0, self._saved_step):
             return
+        _check_finite(moment)
         kind = self.training.kind
         record = TrainingRecord(kind, moment.step, moment.seconds, self._config)
         path = self._store.save(record, self.training.state())
         self._saved_step = moment.step
         logger.info("saved %s", path)
+
+
+def _check_finite(moment: Moment) -> None:
+    """Keep what has diverged out of the checkpoints: nobody could go on from it."""
+    if moment.report is not None and not math.isfinite(float(moment.report.loss)):
+        raise InputError(
+            f"training: expected a finite loss, got {float(moment.report.loss)} at step "
+            f"{moment.step}; lower the learning rate, the last checkpoint is from before"
+        )
 
 
 def _tell_all(observers: Sequence[Observer], moment: Moment) -> None:

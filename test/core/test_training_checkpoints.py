@@ -202,6 +202,20 @@ def test_a_full_disk_on_the_way_stops_nothing_and_leaves_the_old_checkpoint(tmp_
     assert store.newest().record.step == 4
 
 
+def test_a_training_that_diverges_is_not_saved(tmp_path):
+    class Diverging(Growing):
+        def step(self, progress):
+            super().step(progress)
+            loss = float("nan") if self.step_count > 4 else 1.0
+            return StepReport(self.step_count, 1, torch.tensor(loss), 1.0)
+
+    store = CheckpointStore(tmp_path)
+    session = Session(Diverging(), Budget(steps=9), store, "")
+    with pytest.raises(InputError, match="expected a finite loss, got nan at step 6; lower"):
+        session.run([], [], StopRequest(), SavingPlan(every_steps=2))
+    assert names(tmp_path) == ["000002.tar", "000004.tar"]
+
+
 def test_a_session_goes_on_where_it_was(tmp_path):
     store = CheckpointStore(tmp_path)
     Session(Growing(), Budget(steps=3), store, "").run([], [], StopRequest(), SavingPlan())

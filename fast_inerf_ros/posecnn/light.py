@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import roi_align
 
+from fast_inerf_ros.posecnn.crops import crop_boxes
 from fast_inerf_ros.posecnn.initial_weights import (
     initialise_linear,
     initialise_output,
@@ -78,11 +78,8 @@ class RotationHead(nn.Module):
 
     def forward(self, features: tuple[Tensor, ...], boxes: Tensor) -> Tensor:
         """Rotations (N, C, 3, 3) in boxes (N, 5)."""
-        # roi_align counts from the corner of the first pixel unless it is told "aligned", by
-        # which it means that half a cell is taken off: boxes here are centred at the pixel.
-        from_corner = boxes.to(features[0].dtype) + boxes.new_tensor([0, 0.5, 0.5, 0.5, 0.5])
         crops = [
-            roi_align(feature, from_corner, ROI_CELLS, 1 / stride, sampling_ratio=2, aligned=True)
+            crop_boxes(feature, boxes, stride, ROI_CELLS)
             for feature, stride in zip(features, (STRIDE, 16), strict=True)
         ]
         values = self.mix(torch.cat(crops, dim=1)).flatten(1)

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -149,17 +152,32 @@ def _written(
     shapes: Any = None
     if any_number_of_boxes:
         shapes = (*(None for _ in inputs[:-1]), {0: torch.export.Dim("n_boxes")})
-    program = torch.onnx.export(
-        module.eval(),
-        inputs,
-        input_names=names,
-        output_names=outputs,
-        opset_version=OPSET,
-        dynamo=True,
-        dynamic_shapes=shapes,
-        verbose=False,
-    )
+    with _quiet("onnx_ir", "onnxscript", "torch.onnx"):
+        program = torch.onnx.export(
+            module.eval(),
+            inputs,
+            input_names=names,
+            output_names=outputs,
+            opset_version=OPSET,
+            dynamo=True,
+            dynamic_shapes=shapes,
+            verbose=False,
+        )
     return program.model_proto  # type: ignore[union-attr]
+
+
+@contextmanager
+def _quiet(*names: str) -> Iterator[None]:
+    """Only warnings of these loggers: the exporter tells of every node that it touches."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _add_metadata(model: Any, description: dict[str, Any]) -> None:
@@ -175,6 +193,8 @@ def _session(runtime: Any, path: Path, threads: int) -> Any:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
+    # Threads that spin while they wait would take the processor from torch's decoding.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return runtime.InferenceSession(
             path.read_bytes(), options, providers=["CPUExecutionProvider"]

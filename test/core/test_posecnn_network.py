@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import pickle
+import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -16,6 +18,7 @@ from fast_inerf_ros.errors import InputError
 from fast_inerf_ros.posecnn import lite0_weights
 from fast_inerf_ros.posecnn.backbones import make_network
 from fast_inerf_ros.posecnn.checkpoint import PoseCheckpoint, load_checkpoint, save_checkpoint
+from fast_inerf_ros.posecnn.crops import crop_boxes
 from fast_inerf_ros.posecnn.lite0 import BLOCKS, Lite0, SameConv, fold_batch_norm
 from fast_inerf_ros.posecnn.network import NetworkConfig, require_images
 from fast_inerf_ros.posecnn.rotations import matrix_from_six, matrix_from_wxyz, viewing_rotation
@@ -68,6 +71,36 @@ def test_rotations_are_rotations_and_start_near_the_identity(network):
     assert (rotations.mT @ rotations - torch.eye(3)).abs().max() < 1e-5
     assert torch.linalg.det(rotations).sub(1).abs().max() < 1e-5
     assert network.rotations(features, boxes[:0]).shape == (0, 3, 3, 3)
+
+
+def test_crops_are_those_of_roi_align():
+    from torchvision.ops import roi_align
+
+    features = torch.rand(2, 5, 12, 16)
+    boxes = torch.tensor([[0.0, 4, 6, 39, 33], [1, 10, 3, 50, 40], [0, 20, 20, 21, 25]])
+    corners = boxes.clone()
+    corners[:, 3:] += 1  # from the outer border of the first pixel to that of the last
+    expected = roi_align(features, corners, 7, 1 / 4, sampling_ratio=2, aligned=True)
+    actual = crop_boxes(features, boxes, 4, 7)
+    assert torch.allclose(actual, expected, atol=1e-5)
+    alone = crop_boxes(features[:1], boxes[[0, 2]], 4, 7)
+    assert torch.allclose(alone, expected[[0, 2]], atol=1e-5)
+    assert crop_boxes(features, boxes[:0], 4, 7).shape == (0, 5, 7, 7)
+
+
+def test_the_light_network_does_without_torchvision():
+    code = (
+        "import sys, torch\n"
+        "from fast_inerf_ros.posecnn.backbones import make_network\n"
+        "from fast_inerf_ros.posecnn.detector import Detector\n"
+        "from fast_inerf_ros.posecnn.network import NetworkConfig\n"
+        "network = Detector(make_network(NetworkConfig(('a',)))).network\n"
+        "features = network.dense(torch.rand(1, 3, 64, 64)).features\n"
+        "network.rotations(features, torch.tensor([[0.0, 1, 1, 20, 20]]))\n"
+        "assert 'torchvision' not in sys.modules\n"
+    )
+    root = Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-c", code], cwd=root, check=True)
 
 
 def test_freezing_leaves_the_rest_to_train(network):

@@ -1,0 +1,170 @@
+"""Latency of pose networks on this machine: network, voting, decoding, and all of it.
+
+python -m benchmarks.posecnn [--repeats N] [--threads N]; JSON in benchmarks/results/. A
+network with random weights is measured: the arithmetic is the same, and what it would have
+found is put in its place, so that voting and decoding have ten objects to find.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from fast_inerf_ros.command_line import run
+from fast_inerf_ros.config import option
+from fast_inerf_ros.geometry.camera import Camera
+from fast_inerf_ros.posecnn.backbones import make_network
+from fast_inerf_ros.posecnn.detector import Detector, DetectorConfig
+from fast_inerf_ros.posecnn.network import DenseOutput, NetworkConfig
+from fast_inerf_ros.posecnn.onnx_backend import OnnxNetwork, export_onnx
+from fast_inerf_ros.posecnn.prediction import cell_pixels
+from fast_inerf_ros.posecnn.targets import DenseTargets, dense_targets
+from fast_inerf_ros.posecnn.voting import VoteMaps, VotingConfig, vote
+
+RESULTS = Path(__file__).parent / "results"
+LABELS = tuple(f"object_{number}" for number in range(1, 11))
+
+
+@dataclass(frozen=True)
+class PoseCnnBenchmarkConfig:
+    """Options of the benchmark."""
+
+    repeats: int = option(30, doc="Runs of each measurement.", minimum=3)
+    threads: int = option(0, doc="Threads; 0 for torch's own choice.", minimum=0)
+    onnx: bool = option(True, doc="Also measure onnxruntime, where it is installed.")
+
+
+def measured(repeats: int, work: Callable[[], Any]) -> dict[str, float]:
+    """Median and least wall-clock milliseconds, and median processor milliseconds."""
+    for _ in range(3):
+        work()
+    wall, processor = [], []
+    for _ in range(repeats):
+        start = time.perf_counter(), time.process_time()
+        work()
+        wall.append(1e3 * (time.perf_counter() - start[0]))
+        processor.append(1e3 * (time.process_time() - start[1]))
+    return {
+        "median_ms": round(float(np.median(wall)), 2),
+        "least_ms": round(min(wall), 2),
+        "processor_ms": round(float(np.median(processor)), 2),
+    }
+
+
+def ten_objects(width: int, height: int, stride: int) -> DenseTargets:
+    """Ten discs, half of the image's area, with their centres."""
+    rows, columns = np.mgrid[:height, :width]
+    instances = np.full((height, width), -1)
+    centres = []
+    for index in range(len(LABELS)):
+        x, y = width * (0.1 + 0.2 * (index % 5)), height * (0.27 + 0.46 * (index // 5))
+        radius = 0.09 * width
+        instances[np.hypot(columns - x, rows - y) < radius] = index
+        centres.append((x + 0.02 * width, y))
+    class_ids = np.arange(1, len(LABELS) + 1)
+    return dense_targets(
+        instances, class_ids, np.array(centres), np.linspace(0.6, 1.2, len(LABELS)), stride
+    )
+
+
+class Staged:
+    """A network that runs in full, and then says what ten objects would look like."""
+
+    def __init__(self, network: Any, width: int, height: int) -> None:
+        """Prepare the answer for inputs of one size."""
+        self.network = network
+        targets = ten_objects(width, height, network.stride)
+        scores = torch.nn.functional.one_hot(targets.labels, len(LABELS) + 1)
+        self.logits = 10.0 * scores.permute(0, 3, 1, 2).float()
+        offset = targets.offset / 16
+        self.centre = torch.cat([targets.direction, torch.zeros_like(offset[:, :1]), offset], 1)
+
+    def dense(self, images: torch.Tensor) -> DenseOutput:
+        """Run the network, and answer with the ten objects."""
+        return DenseOutput(self.logits, self.centre, self.network.dense(images).features)
+
+
+def latencies(network: Any, width: int, height: int, repeats: int) -> dict[str, Any]:
+    """Of the network alone, and from image to detections."""
+    camera = Camera(width, height, 0.94 * width, 0.94 * width, width / 2 - 0.5, height / 2 - 0.5)
+    detector = Detector(network, DetectorConfig(input_width=width))
+    image = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    images = torch.rand(1, 3, height, width).contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        alone = measured(repeats, lambda: network.dense(images))
+    detector._dense = Staged(network, width, height).dense
+    found = len(detector.detect(image, camera))
+    return {
+        "network": alone,
+        "image_to_detections": measured(repeats, lambda: detector.detect(image, camera)),
+        "detections": found,
+    }
+
+
+def voting_latency(width: int, height: int, repeats: int) -> dict[str, Any]:
+    """Of voting on every pixel of an image, directions only, ten classes."""
+    targets = ten_objects(width, height, 1)
+    noise = torch.randn(1, height, width, generator=torch.Generator().manual_seed(0)) * 0.1
+    x, y = targets.direction[:, 0], targets.direction[:, 1]
+    direction = torch.stack([x - noise * y, y + noise * x], dim=1)[0]
+    maps = VoteMaps(
+        targets.labels[0],
+        torch.ones(height, width),
+        direction,
+        targets.depth[0],
+        None,
+        cell_pixels((height, width), 1, noise),
+        1.0,
+    )
+    return measured(repeats, lambda: vote(maps, len(LABELS), VotingConfig()))
+
+
+def onnx_network(network: Any, width: int, height: int, threads: int) -> OnnxNetwork:
+    """Export a network for one size and open it with onnxruntime."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"posecnn_{width}x{height}.onnx"
+    export_onnx(network, path, (width, height))
+    return OnnxNetwork(path, threads)
+
+
+def main_with(config: PoseCnnBenchmarkConfig) -> None:
+    """Measure and print everything."""
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    network = make_network(NetworkConfig(LABELS))
+    result: dict[str, Any] = {
+        "threads": torch.get_num_threads(),
+        "load_average": os.getloadavg()[0],
+        "weights": "random",
+    }
+    for width, height in ((320, 240), (640, 480)):
+        entry = {"torch": latencies(network, width, height, config.repeats)}
+        if config.onnx:
+            try:
+                exported = onnx_network(network, width, height, config.threads)
+            except ValueError as error:
+                sys.stderr.write(f"onnxruntime left out: {error}\n")
+            else:
+                entry["onnxruntime"] = latencies(exported, width, height, config.repeats)
+        result[f"{width}x{height}"] = entry
+    for width, height in ((640, 480), (1920, 1080)):
+        result[f"voting_{width}x{height}"] = voting_latency(width, height, config.repeats)
+    result["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    RESULTS.mkdir(exist_ok=True)
+    text = json.dumps(result, indent=1)
+    (RESULTS / "posecnn.json").write_text(text + "\n", encoding="utf-8")
+    sys.stdout.write(text + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(run(PoseCnnBenchmarkConfig, main_with, prog="posecnn_benchmark"))

@@ -45,7 +45,7 @@ class Options:
         1, doc="Level at which the first keyframes are rendered; 0 is the finest.", minimum=0
     )
     advance_px: float = option(
-        3.0,
+        5.0,
         doc="Keyframes are rendered one level finer once their pixels move by less than this.",
         unit="px",
         minimum=0.0,
@@ -80,7 +80,7 @@ class Options:
     alignment: AlignmentOptions = section(AlignmentOptions)
     polish: DescentOptions = section(
         DescentOptions,
-        max_steps=6,
+        max_steps=4,
         jacobian="image",
         loss=LossOptions(kind="tukey", threshold=4.0),
     )

@@ -129,6 +129,36 @@ def test_an_object_cut_by_the_border_keeps_its_centre_outside():
     assert found[0].box[0] == 0
 
 
+def test_legacy_networks_get_the_centres_of_the_seed_in_whole_pixels():
+    truth = pose(-0.12, 0.04, 0.6, 4)
+    scene = Scene([(2, truth, 0.09)], stride=1, with_offset=False)
+    each = Prediction(
+        scene.prediction.logits,
+        scene.prediction.direction.expand(-1, 3, -1, -1, -1),
+        scene.prediction.depth.expand(-1, 3, -1, -1),
+        None,
+        (),
+        1,
+    )
+    view = View(CAMERA, *INPUT)
+    decoder = Decoder(LABELS, scene.rotations, True, True, DecodingConfig())
+    found = decoder.detections(each, view)
+    assert [item.label for item in found] == ["can"]
+    in_input = (found[0].centre_px + 0.5) / view.scale - 0.5
+    assert in_input == pytest.approx(np.round(in_input), abs=1e-9)
+    assert np.linalg.norm(found[0].T_camera_object.translation - truth.translation) < 0.01
+    asked = Decoder(LABELS, scene.rotations, True, True, DecodingConfig(centres="voting"))
+    better = asked.detections(each, view)[0].T_camera_object.translation
+    assert np.linalg.norm(better - truth.translation) < 1e-3
+
+
+def test_a_class_with_two_patches_is_one_object_to_the_seed():
+    objects = [(2, pose(-0.2, 0.0, 0.6, 1), 0.09), (2, pose(0.15, 0.05, 0.8, 2), 0.07)]
+    scene = Scene(objects, stride=1, with_offset=False)
+    decoder = Decoder(LABELS, scene.rotations, True, True, DecodingConfig())
+    assert len(decoder.detections(scene.prediction, View(CAMERA, *INPUT))) == 1
+
+
 def test_no_objects_give_no_detections():
     assert Scene([]).detect() == ()
 

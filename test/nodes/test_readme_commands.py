@@ -25,7 +25,7 @@ def executables() -> dict[str, str]:
 def known_options(name: str) -> set[str]:
     command = [sys.executable, "-m", executables()[name], "--help"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    return set(re.findall(r"--[a-z][\w.-]*", result.stdout))
+    return set(re.findall(r"--[A-Za-z][\w.-]*", result.stdout))
 
 
 def command_lines() -> list[tuple[str, str]]:

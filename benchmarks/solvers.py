@@ -25,6 +25,8 @@ import numpy as np
 import torch
 
 from benchmarks.fields import SCENES
+from fast_inerf_ros.config import options as options_of
+from fast_inerf_ros.config import replace
 from fast_inerf_ros.datasets.posed_images import PosedImages
 from fast_inerf_ros.evaluation.poses import pose_errors
 from fast_inerf_ros.evaluation.recall import wilson_interval
@@ -33,7 +35,8 @@ from fast_inerf_ros.fields.field import Field
 from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.geometry.so3 import SO3
 from fast_inerf_ros.inerf.problem import Problem
-from fast_inerf_ros.inerf.solvers.registry import make_solver, solver_names
+from fast_inerf_ros.inerf.solvers.registry import make_solver, options_class, solver_names
+from fast_inerf_ros.inerf.solvers.solver import Solver
 from fast_inerf_ros.training.voxel_options import options_for
 from fast_inerf_ros.training.voxel_scene import ray_bank, scene_box, shading_of
 from fast_inerf_ros.training.voxel_trainer import VoxelTrainer, train_voxel
@@ -79,7 +82,7 @@ def main() -> int:
         print(f"{name}: {len(scene.queries)} images, median feature depth {scene.depth:.4g}")
         for solver in arguments.solvers:
             for most in STARTS[name]:
-                found = run(scene, solver, most, arguments.starts)
+                found = run(scene, changed(solver, arguments.options), most, arguments.starts)
                 print(summary(scene, solver, most, found), flush=True)
                 trials += found
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
@@ -94,6 +97,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--solvers", nargs="+", default=["keyframe"], choices=solver_names())
     parser.add_argument("--starts", type=int, default=10, help="of each image and angle")
     parser.add_argument("--longest-side", type=int, default=480, help="of the images, pixels")
+    parser.add_argument("--options", nargs="*", default=[], metavar="NAME=VALUE")
     parser.add_argument("--fields", type=Path, default=Path("benchmarks/results/fields"))
     parser.add_argument("--seconds", type=float, default=120.0, help="training, where needed")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/solvers.json"))
@@ -186,9 +190,19 @@ def start_pose(
     return SE3(turn, pivot - turn @ pivot + shift) @ truth
 
 
-def run(scene: Scene, name: str, most: tuple[float, float], n_starts: int) -> list[dict]:
+def changed(name: str, changes: list[str]) -> Solver:
+    """A solver with the options of the command line that it has, NAME=VALUE."""
+    options = options_class(name)()
+    known = {item.name for item in options_of(options_class(name))}
+    for text in changes:
+        key, _, value = text.partition("=")
+        if key in known:
+            options = replace(options, key, json.loads(value))
+    return make_solver(name, options)
+
+
+def run(scene: Scene, solver: Solver, most: tuple[float, float], n_starts: int) -> list[dict]:
     """All trials of one scene, solver and size of the error at the start."""
-    solver = make_solver(name)
     generator = np.random.default_rng([SEED, int(most[0])])
     trials: list[dict] = []
     for index in range(len(scene.queries)):
@@ -204,7 +218,7 @@ def run(scene: Scene, name: str, most: tuple[float, float], n_starts: int) -> li
     return trials
 
 
-def trial(scene: Scene, solver, problem: Problem, truth: SE3, index: int) -> dict:
+def trial(scene: Scene, solver: Solver, problem: Problem, truth: SE3, index: int) -> dict:
     """One refinement: what came out and how long it took."""
     # A fresh problem: nothing of an earlier call may be kept.
     fresh = Problem(

@@ -52,7 +52,7 @@ class ImageLevel:
 
 
 def build_pyramid(problem: Problem, free: Mask, sides: Sequence[int]) -> list[ImageLevel]:
-    """Levels from fine to coarse; ``sides``: the longer side of each, descending.
+    """Levels from fine to coarse; ``sides``: of a square with as many pixels, descending.
 
     free: (H, W), the pixels that may be used. No level is larger than the image.
     """
@@ -60,7 +60,7 @@ def build_pyramid(problem: Problem, free: Mask, sides: Sequence[int]) -> list[Im
     camera = problem.camera
     levels: list[ImageLevel] = []
     for side in sides:
-        factor = min(1.0, side / max(camera.width, camera.height))
+        factor = min(1.0, side / np.sqrt(camera.width * camera.height))
         width, height = (max(4, round(size * factor)) for size in (camera.width, camera.height))
         if levels and width >= levels[-1].camera.width:
             continue

@@ -226,13 +226,13 @@ def test_every_stage_tells_what_the_held_out_pixels_said():
 
 def test_restarts_reach_further():
     generator = np.random.default_rng(11)
-    starts = [disturbed(VIEW, 40.0, 0.0, generator) for _ in range(6)]
+    starts = [disturbed(VIEW, 40.0, 0.0, generator) for _ in range(4)]
     recovered = []
     for restarts in (0, 6):
         results = [solve("keyframe", start=s, changes={"restarts": restarts}) for s in starts]
         recovered.append(sum(errors(result)[0] < 0.1 for result in results))
     assert recovered[0] <= recovered[1]
-    assert recovered[1] >= 3
+    assert recovered[1] >= 2
 
 
 def test_solvers_are_found_by_name():

@@ -32,8 +32,8 @@ class Options:
     """Options of the solver ``keyframe``."""
 
     sides: tuple[int, ...] = option(
-        (128, 64, 32, 16),
-        doc="Longer sides of the levels that are aligned, fine to coarse.",
+        (120, 60, 30, 15),
+        doc="Levels that are aligned, fine to coarse: sides of squares with as many pixels.",
         unit="px",
         minimum=8,
         maximum=4096,
@@ -63,7 +63,7 @@ class Options:
         4, doc="Further starts, where image and field do not agree; 0 for none.", minimum=0
     )
     restart_correlation: float = option(
-        0.8,
+        0.88,
         doc="Correlation of the held-out pixels below which other starts are tried.",
         minimum=-1.0,
         maximum=1.0,

@@ -10,8 +10,8 @@ A field made by `option` is the only place of a name, type, default, unit, bound
 A nested dataclass becomes a nested mapping in YAML and a dotted name (`tf.mode`) elsewhere.
 """
 
-from fast_inerf_ros.config.loading import build, check, file_values, load, parse, replace
 from fast_inerf_ros.config.declaration import Option, option, options, section, values_of
+from fast_inerf_ros.config.loading import build, check, file_values, load, parse, replace
 from fast_inerf_ros.config.text import describe, dump
 
 __all__ = [

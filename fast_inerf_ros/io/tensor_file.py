@@ -47,7 +47,8 @@ def load_tensors(path: str | PathLike[str]) -> object:
     except pickle.UnpicklingError as error:
         raise DamagedFile(
             f"{file}: expected a checkpoint of tensors and plain values, got something else "
-            f"({_first_line(error)}); it was not executed, give a checkpoint of nerf-pytorch"
+            f"({_first_line(error)}); it was not executed, give a file of this package or of "
+            "nerf-pytorch"
         ) from None
     except OSError as error:
         raise InputError(f"{file}: cannot be read: {error.strerror}; check the disk") from None

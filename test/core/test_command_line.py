@@ -252,10 +252,13 @@ def test_the_log_level_decides_what_is_logged():
 
 
 PROGRAM = """
-import logging, sys, time
+import logging, signal, sys, time
 from dataclasses import dataclass
 from fast_inerf_ros.command_line import run
 from fast_inerf_ros.config import option
+
+# As in a terminal: the background jobs of a shell inherit that Ctrl-C is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 @dataclass(frozen=True)
 class Settings:

@@ -33,6 +33,7 @@ DESCRIPTION = "Train a radiance field on posed photographs, as a ROS node."
 DIAGNOSTICS_TOPIC = "/diagnostics"
 DIAGNOSTICS_PERIOD_S = 1.0
 DELIVERY_S = 1.0
+DISCOVERY_S = 3.0
 LATCHED = QoSProfile(
     depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )
@@ -106,6 +107,7 @@ class TrainingReporter:
 
     def say_failed(self, error: Exception) -> None:
         """Say why there is no training."""
+        self._wait_for_listener()
         self._publish(f"failed: {error}", DiagnosticStatus.ERROR)
         self._wait_for_delivery()
 
@@ -134,6 +136,12 @@ class TrainingReporter:
             "rays_per_second": f"{self._rate.per_second:.0f}",
         }
         self._publish("training")
+
+    def _wait_for_listener(self) -> None:
+        # Wrong input ends the node within a second, before others on the network know of it.
+        deadline = time.monotonic() + DISCOVERY_S
+        while not self._diagnostics.get_subscription_count() and time.monotonic() < deadline:
+            time.sleep(0.05)
 
     def _wait_for_delivery(self) -> None:
         # The node ends right after this, and with it messages that are still under way.

@@ -55,15 +55,22 @@ def to_grid(grid: Grid, box: wp.vec3) -> wp.vec3:
 
 
 @wp.func
+def farthest_axis(box: wp.vec3) -> int:
+    """Axis of the largest coordinate, the first of equals: the one that contraction acts on."""
+    axis = int(0)
+    if wp.abs(box[1]) > wp.abs(box[axis]):
+        axis = 1
+    if wp.abs(box[2]) > wp.abs(box[axis]):
+        axis = 2
+    return axis
+
+
+@wp.func
 def grid_velocity(grid: Grid, box: wp.vec3, direction: wp.vec3) -> wp.vec3:
     """Derivative of the grid coordinates along a ray, per unit of its parameter."""
     velocity = direction
     if grid.contracted != 0:
-        axis = int(0)
-        if wp.abs(box[1]) > wp.abs(box[axis]):
-            axis = 1
-        if wp.abs(box[2]) > wp.abs(box[axis]):
-            axis = 2
+        axis = farthest_axis(box)
         radius = wp.abs(box[axis])
         if radius > 1.0:
             inverse = 1.0 / radius
@@ -79,11 +86,7 @@ def pull_back(grid: Grid, box: wp.vec3, gradient: wp.vec3) -> wp.vec3:
     """Gradient in grid coordinates -> gradient in box coordinates (transposed Jacobian)."""
     scaled = wp.cw_mul(gradient, grid.scale)
     if grid.contracted != 0:
-        axis = int(0)
-        if wp.abs(box[1]) > wp.abs(box[axis]):
-            axis = 1
-        if wp.abs(box[2]) > wp.abs(box[axis]):
-            axis = 2
+        axis = farthest_axis(box)
         radius = wp.abs(box[axis])
         if radius > 1.0:
             inverse = 1.0 / radius

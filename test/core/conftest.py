@@ -14,3 +14,13 @@ def like(request):
         return np.zeros((), dtype=dtype)
     torch = pytest.importorskip("torch")
     return torch.zeros((), dtype=getattr(torch, dtype))
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Small tensors are faster on one thread, above all beside other work."""
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from analytic_field import AnalyticField, camera_at, disturbed, photograph, small_camera
 from scipy.stats import chi2
 
@@ -29,13 +28,7 @@ REACH = {"adam": (8.0, 0.03), "lm": (1.0, 0.01), "keyframe": (20.0, 0.05)}
 ACCURACY = {"adam": (0.3, 0.008), "lm": (0.02, 0.0005), "keyframe": (0.02, 0.0005)}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Small tensors are faster on one thread, above all beside other work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def solve(name, image=PHOTOGRAPH, start=VIEW, field=SCENE, camera=CAMERA, seed=0, **given):

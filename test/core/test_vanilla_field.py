@@ -34,13 +34,7 @@ SMALL = VanillaArchitecture(
 FRUSTUM = NdcFrustum(width=40, height=30, focal=40.0)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Small tensors are faster on one thread, above all beside other work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def foggy_field(seed: int = 0, ndc: NdcFrustum | None = None, **rendering) -> VanillaField:

@@ -32,13 +32,7 @@ SMALL = VanillaArchitecture(
 RENDERING = VanillaRendering(n_samples=16, n_importance=16)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Small tensors are faster on one thread, above all beside other work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def new_trainer(

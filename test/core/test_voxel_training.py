@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import voxel_scenes as scenes
+from ball_scene import looking_at_origin
 
 from fast_inerf_ros.config import load
 from fast_inerf_ros.errors import InputError
@@ -17,15 +18,6 @@ from fast_inerf_ros.training.voxel_options import SCENE_TYPES, VoxelTraining, op
 from fast_inerf_ros.training.voxel_trainer import VoxelTrainer, draw_rays, train_voxel
 
 SIZE = 24
-
-
-def looking_at_origin(position):
-    z = -position / np.linalg.norm(position)
-    x = np.cross(z, [0.0, 0.0, 1.0])
-    x /= np.linalg.norm(x)
-    matrix = np.eye(4)
-    matrix[:3] = np.stack([x, np.cross(z, x), z, position], axis=1)
-    return matrix
 
 
 def photographs(count=24, seed=0, alpha=True):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import pickle
-import resource
 import subprocess
 import sys
 
 import pytest
 import torch
+from full_disk import full_disk
 
 from fast_inerf_ros.errors import InputError
 from fast_inerf_ros.io.tensor_file import DamagedFile
@@ -181,20 +181,10 @@ class Growing:
         self.step_count = len(state["weights"]) // 1000
 
 
-@pytest.fixture
-def small_files():
-    """A disk that is full for files above 20 kB."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-
-
-@pytest.mark.usefixtures("small_files")
 def test_a_full_disk_on_the_way_stops_nothing_and_leaves_the_old_checkpoint(tmp_path, caplog):
     store = CheckpointStore(tmp_path, keep=1)
     session = Session(Growing(), Budget(steps=9), store, "")
-    with pytest.raises(OSError, match="File too large"):
+    with pytest.raises(OSError, match="File too large"), full_disk(20_000):
         session.run([], [], StopRequest(), SavingPlan(every_steps=1))
     assert session.training.step_count == 9
     assert "checkpoint not written, training goes on" in caplog.text

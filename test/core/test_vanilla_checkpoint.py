@@ -6,13 +6,13 @@ import json
 import os
 import pickle
 import re
-import resource
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from full_disk import full_disk
 
 from fast_inerf_ros.errors import InputError
 from fast_inerf_ros.fields.vanilla import VanillaField
@@ -345,12 +345,7 @@ def test_a_full_disk_leaves_the_old_checkpoint_whole(tmp_path):
     path = tmp_path / "kept.tar"
     save_vanilla(load_vanilla(ORIGINAL), path)
     before = path.read_bytes()
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
-    try:
-        with pytest.raises(OSError, match="File too large"):
-            save_vanilla(new_trainer().checkpoint(), path)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with pytest.raises(OSError, match="File too large"), full_disk(4096):
+        save_vanilla(new_trainer().checkpoint(), path)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["kept.tar"]

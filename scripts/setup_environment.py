@@ -32,7 +32,9 @@ LEARNING = ["torch", "torchvision"]
 TOOLS = [
     "colcon-bash",
     "colcon-core",
+    "colcon-package-selection",
     "colcon-python-setup-py",
+    "colcon-recursive-crawl",
     "colcon-ros",
     "colcon-test-result",
     "setuptools",

@@ -23,6 +23,7 @@ EXECUTABLES = {
     "generate_tabletop": "fast_inerf_ros.datasets.synthetic.generate_tabletop:main",
     "replay": "fast_inerf_ros.nodes.replay:main",
     "run_nerf": "fast_inerf_ros.training.run_nerf:main",
+    "self_label": "fast_inerf_ros.scene_building.self_label:main",
     "train_nerf": "fast_inerf_ros.nodes.train_nerf:main",
 }
 

@@ -91,7 +91,15 @@ class AnalyticField:
         return rendered, gradient * hit[:, None, None], safe, axis, hit
 
     def render(self, origins, directions, near=0.0, far=float("inf"), *, background=None):
-        return self._trace(origins, directions, background)[0]
+        """As `Field.render`; a ray that starts in a solid meets it at once."""
+        start = torch.as_tensor(near, dtype=origins.dtype).expand(len(origins))
+        seen = self._trace(origins + start[:, None] * directions, directions, background)[0]
+        depth = seen.depth + start
+        hit = depth <= torch.as_tensor(far)
+        behind = torch.tensor(self.background) if background is None else background
+        nothing = torch.where(hit, depth, torch.nan)
+        color = torch.where(hit[:, None], seen.color, behind.float())
+        return Rendered(color, nothing, nothing.clone(), hit.float())
 
     def render_with_ray_derivatives(
         self, origins, directions, near=0.0, far=float("inf"), *, background=None

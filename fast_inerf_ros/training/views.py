@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fast_inerf_ros.fields.field import Field
+from fast_inerf_ros.fields.field import Bound, Field
 from fast_inerf_ros.fields.vanilla import VanillaField
 from fast_inerf_ros.geometry.camera import Camera
 from fast_inerf_ros.geometry.se3 import SE3
@@ -60,15 +60,18 @@ def _rendered(
     field: Field, origins: torch.Tensor, directions: torch.Tensor, forward: torch.Tensor
 ) -> tuple[Floats, Floats, Floats]:
     """Colour, depth along the optical axis and opacity of rays; forward: cosine to that axis."""
-    near: torch.Tensor | float = 0.0
-    far: torch.Tensor | float = float("inf")
-    if isinstance(field, VanillaField) and field.setting.ndc is None:
-        # Its limits are depths, as in its training; those of the field itself are distances.
-        near, far = field.setting.near / forward, field.setting.far / forward
     with torch.no_grad():
-        seen = field.render(origins, directions, near, far)
+        seen = field.render(origins, directions, *ray_limits(field, forward))
     depth = seen.depth * forward
     return _array(seen.color.clamp(0.0, 1.0)), _array(depth), _array(seen.opacity)
+
+
+def ray_limits(field: Field, forward: torch.Tensor) -> tuple[Bound, Bound]:
+    """Near and far limits of rays in a field; forward: their cosines (N,) to the optical axis."""
+    if isinstance(field, VanillaField) and field.setting.ndc is None:
+        # Its limits are depths, as in its training; those of the field itself are distances.
+        return field.setting.near / forward, field.setting.far / forward
+    return 0.0, float("inf")
 
 
 def _slices(count: int, size: int) -> list[slice]:

@@ -33,6 +33,10 @@ ALLOWED = {
     "training": FOUNDATION
     | {"command_line", "geometry", "io", "evaluation", "rendering", "fields", "posecnn"}
     | {"datasets", "estimator"},
+    # Makes scenes with everything that was trained before; nothing but nodes stands above it.
+    "scene_building": FOUNDATION
+    | {"command_line", "geometry", "io", "evaluation", "rendering", "fields", "posecnn"}
+    | {"inerf", "datasets", "training"},
 }
 ALLOWED["nodes"] = set(ALLOWED)
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from fast_inerf_ros.command_line import run
 from fast_inerf_ros.config import option
+from fast_inerf_ros.datasets.pose_set_writer import Style
 from fast_inerf_ros.datasets.synthetic.bag import BagPlan, write_bag
-from fast_inerf_ros.datasets.synthetic.bop import PoseSetPlan, Style, write_pose_set
+from fast_inerf_ros.datasets.synthetic.bop import PoseSetPlan, write_pose_set
 from fast_inerf_ros.datasets.synthetic.layout import PROTOCOL_SEEDS_FROM, make_layout
 from fast_inerf_ros.datasets.synthetic.mesh_files import read_mesh_folder
 from fast_inerf_ros.datasets.synthetic.nerf import NerfPlan, camera_entry, write_nerf

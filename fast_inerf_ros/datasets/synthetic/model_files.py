@@ -10,10 +10,9 @@ import numpy.typing as npt
 from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist
 
+from fast_inerf_ros.datasets.pose_set_writer import box_entry
 from fast_inerf_ros.datasets.synthetic.objects import ObjectModel
 from fast_inerf_ros.datasets.synthetic.output import write_picture
-
-Floats = npt.NDArray[np.float64]
 
 
 def write_model(path: Path, model: ObjectModel, scale: float) -> None:
@@ -69,27 +68,8 @@ def _header(n_vertices: int, n_faces: int, texture: str) -> str:
 
 def model_info(model: ObjectModel) -> dict[str, Any]:
     """BOP's models_info.json entry: millimetres."""
-    low, high = model.mesh.bounds.astype(np.float64) * 1000
-    info: dict[str, Any] = {"diameter": diameter(model) * 1000}
-    for axis, name in enumerate("xyz"):
-        info[f"min_{name}"] = float(low[axis])
-        info[f"size_{name}"] = float(high[axis] - low[axis])
-    if model.symmetry.axes:
-        info["symmetries_continuous"] = [
-            {"axis": list(axis.axis), "offset": [1000 * value for value in axis.offset]}
-            for axis in model.symmetry.axes
-        ]
-    if model.symmetry.discrete:
-        info["symmetries_discrete"] = [
-            _bop_matrix(np.asarray(pose.matrix())) for pose in model.symmetry.discrete
-        ]
-    return info
-
-
-def _bop_matrix(matrix: Floats) -> list[float]:
-    scaled = matrix.copy()
-    scaled[:3, 3] *= 1000
-    return [float(value) for value in scaled.ravel()]
+    low, high = model.mesh.bounds
+    return box_entry(low, high, diameter(model), model.symmetry)
 
 
 def diameter(model: ObjectModel) -> float:

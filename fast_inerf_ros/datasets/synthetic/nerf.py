@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fast_inerf_ros.datasets.synthetic.bop import DEPTH_SCALE, depth_picture
+from fast_inerf_ros.datasets.pose_set_writer import DEPTH_SCALE, depth_picture
 from fast_inerf_ros.datasets.synthetic.output import PictureWriter, progress, write_json
 from fast_inerf_ros.datasets.synthetic.photographs import (
     Photograph,

@@ -7,10 +7,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
+from fast_inerf_ros.datasets.pose_set_writer import (
+    EMPTY,
+    InstanceTruth,
+    bounding_box,
+    placed_mask,
+)
 from fast_inerf_ros.datasets.synthetic.clutter import occluder
 from fast_inerf_ros.datasets.synthetic.layout import OCCLUDER_POOL, Layout, Placement, texture_seed
 from fast_inerf_ros.datasets.synthetic.render import TABLE, Rendered, Renderer
@@ -27,8 +32,6 @@ from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.geometry.so3 import SO3
 
 Mask = npt.NDArray[np.bool_]
-Box = tuple[int, int, int, int]
-EMPTY: Box = (-1, -1, -1, -1)
 Item = TypeVar("Item")
 Between = TypeVar("Between")
 Result = TypeVar("Result")
@@ -156,28 +159,6 @@ def _before(target: Placement, T_world_camera: SE3, generator: np.random.Generat
     return SE3(SO3.nearest(rotation), tip)
 
 
-@dataclass(frozen=True, eq=False)
-class InstanceTruth:
-    """What is known of one object in one photograph.
-
-    T_camera_object: its pose. mask: (H, W) its silhouette, hidden parts included; visible: what
-    is seen of it. n_all: pixels of the silhouette, those outside of the image included.
-    box_all, box_visible: (x, y, width, height) of either, -1 where empty.
-    """
-
-    T_camera_object: SE3
-    mask: Mask
-    visible: Mask
-    n_all: int
-    box_all: tuple[int, int, int, int]
-    box_visible: tuple[int, int, int, int]
-
-    @property
-    def visible_fraction(self) -> float:
-        """Visible pixels over all pixels of the silhouette."""
-        return float(self.visible.sum()) / self.n_all if self.n_all else 0.0
-
-
 def instance_truths(
     renderer: Renderer, world: PreparedWorld, photograph: Photograph
 ) -> list[InstanceTruth]:
@@ -210,25 +191,13 @@ def _instance_truth(
     bearings = np.asarray(canvas.bearings(grid.astype(np.float64)))
     inside = renderer.silhouette(world, index, photograph.T_world_camera, bearings)
     left, top = x0 - margin[0], y0 - margin[1]
-    mask = _placed(inside, left, top, visible.shape)
+    mask = placed_mask(inside, left, top, visible.shape)
     box = bounding_box(inside)
     if box[0] >= 0:
         box = (box[0] + left, box[1] + top, box[2], box[3])
     return InstanceTruth(
         T_camera_object, mask, visible, int(inside.sum()), box, bounding_box(visible)
     )
-
-
-def _placed(inside: Mask, left: int, top: int, shape: tuple[int, ...]) -> Mask:
-    """The part of a small mask that lies on an image of `shape`, at its place there."""
-    mask = np.zeros(shape, dtype=bool)
-    bottom, right = min(top + inside.shape[0], shape[0]), min(left + inside.shape[1], shape[1])
-    first_row, first_column = max(top, 0), max(left, 0)
-    if bottom > first_row and right > first_column:
-        mask[first_row:bottom, first_column:right] = inside[
-            first_row - top : bottom - top, first_column - left : right - left
-        ]
-    return mask
 
 
 def _bounding_rectangle(
@@ -245,11 +214,3 @@ def _bounding_rectangle(
     x0, x1 = np.clip([first[0], last[0]], 0, canvas.width).tolist()
     y0, y1 = np.clip([first[1], last[1]], 0, canvas.height).tolist()
     return x0, y0, x1, y1
-
-
-def bounding_box(mask: Mask) -> tuple[int, int, int, int]:
-    """(x, y, width, height) of the set pixels, all -1 where there are none."""
-    if not mask.any():
-        return -1, -1, -1, -1
-    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
-    return int(x), int(y), int(width), int(height)

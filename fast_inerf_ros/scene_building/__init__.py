@@ -1,0 +1,1 @@
+"""From photographs to a scene: object boxes, registration, metric scale, and labels."""

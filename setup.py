@@ -19,6 +19,7 @@ NAME = "fast_inerf_ros"
 ROOT = Path(__file__).parent
 
 EXECUTABLES = {
+    "build_landmarks": "fast_inerf_ros.training.build_landmarks:main",
     "collect_images": "fast_inerf_ros.nodes.collect_images:main",
     "generate_tabletop": "fast_inerf_ros.datasets.synthetic.generate_tabletop:main",
     "replay": "fast_inerf_ros.nodes.replay:main",

@@ -32,7 +32,7 @@ ALLOWED = {
     "estimator": FOUNDATION | {"geometry", "io", "rendering", "fields", "posecnn", "inerf"},
     "training": FOUNDATION
     | {"command_line", "geometry", "io", "evaluation", "rendering", "fields", "posecnn"}
-    | {"datasets", "estimator"},
+    | {"datasets", "inerf", "estimator"},
     # Makes scenes with everything that was trained before; nothing but nodes stands above it.
     "scene_building": FOUNDATION
     | {"command_line", "geometry", "io", "evaluation", "rendering", "fields", "posecnn"}

@@ -1,0 +1,98 @@
+"""Options of the estimator and of the tracker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fast_inerf_ros.config import option, section
+from fast_inerf_ros.inerf.initialise import InitialPoseConfig
+from fast_inerf_ros.inerf.landmarks import MatchOptions
+from fast_inerf_ros.inerf.solvers.keyframe import Options as KeyframeOptions
+from fast_inerf_ros.posecnn.detector import DetectorConfig
+
+
+@dataclass(frozen=True)
+class LandmarkOptions:
+    """How landmarks give a pose."""
+
+    enabled: bool = option(True, doc="Use the landmark map, where the scene has one.")
+    max_error_px: float = option(
+        4.0,
+        doc="Largest reprojection error of a landmark that agrees with a pose, in an image of "
+        "match.longest_side.",
+        unit="px",
+        minimum=0.1,
+    )
+    min_inliers: int = option(10, doc="Landmarks that must agree on a pose.", minimum=4)
+    match: MatchOptions = section(MatchOptions)
+
+
+@dataclass(frozen=True)
+class ViewOptions:
+    """How views of the field, rendered beforehand, give poses where nothing else does."""
+
+    enabled: bool = option(True, doc="Search views where no other source gives a good pose.")
+    count: int = option(96, doc="Views around the scene, where there are no photographs' poses.",
+                        minimum=8)  # fmt: skip
+    n_aligned: int = option(32, doc="Views that are aligned with the image.", minimum=1)
+    n_kept: int = option(3, doc="Of these, refined further.", minimum=1)
+
+
+@dataclass(frozen=True)
+class TrustOptions:
+    """When a pose is believed. See docs/how_it_works.md for the score."""
+
+    min_score: float = option(
+        0.5,
+        doc="Least score of the verification; below it the status is lost.",
+        minimum=0.0,
+        maximum=1.0,
+        dynamic=True,
+    )
+    good_score: float = option(
+        0.9,
+        doc="Score from which no other hypothesis is tried.",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    covariance_scale: float = option(
+        4.0,
+        doc="Factor of the covariance that residuals give, which knows nothing of errors that "
+        "neighbouring pixels share.",
+        minimum=1e-3,
+    )
+
+
+@dataclass(frozen=True)
+class EstimatorConfig:
+    """Options of the estimator."""
+
+    background: Literal["unknown", "white", "black"] = option(
+        "unknown", doc="What lies behind the scene in the images, if that is known."
+    )
+    near: float = option(0.0, doc="Nothing is nearer to the camera.", unit="m", minimum=0.0)
+    max_refined: int = option(3, doc="Hypotheses that are refined, at most.", minimum=1)
+    seed: int = option(0, doc="Seed of everything random.", minimum=0)
+    landmarks: LandmarkOptions = section(LandmarkOptions)
+    views: ViewOptions = section(ViewOptions)
+    objects: InitialPoseConfig = section(InitialPoseConfig)
+    detector: DetectorConfig = section(DetectorConfig)
+    solver: KeyframeOptions = section(KeyframeOptions)
+    trust: TrustOptions = section(TrustOptions)
+
+
+@dataclass(frozen=True)
+class TrackerConfig:
+    """Options of the tracker."""
+
+    max_gap_s: float = option(
+        1.0, doc="Longest time between images over which motion is predicted.", unit="s",
+        minimum=0.0,
+    )  # fmt: skip
+    lost_after: int = option(
+        3, doc="Images in a row that are not localised before the state is lost.", minimum=1
+    )
+    motion: Literal["constant_velocity", "none"] = option(
+        "constant_velocity", doc="How the pose is predicted where there is no odometry."
+    )

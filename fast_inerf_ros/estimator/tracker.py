@@ -1,0 +1,67 @@
+"""A stream of images: each is localised from the one before, and from nothing where that fails."""
+
+from __future__ import annotations
+
+from fast_inerf_ros.estimator.config import TrackerConfig
+from fast_inerf_ros.estimator.estimate import Estimate, Status, Tracked, TrackingState
+from fast_inerf_ros.estimator.motion import Motion
+from fast_inerf_ros.estimator.observation import Observation, PosePrior
+from fast_inerf_ros.estimator.pose_estimator import PoseEstimator, lost
+from fast_inerf_ros.geometry.se3 import SE3
+
+
+class Tracker:
+    """INITIALISING until the first pose; TRACKING while images are localised; else LOST.
+
+    One caller at a time, images in the order of their stamps.
+    """
+
+    def __init__(self, estimator: PoseEstimator, config: TrackerConfig | None = None) -> None:
+        self.estimator = estimator
+        self.config = TrackerConfig() if config is None else config
+        self.state = TrackingState.INITIALISING
+        self._motion = Motion(self.config.motion, self.config.max_gap_s)
+        self._given: PosePrior | None = None
+        self._newest_ns: int | None = None
+        self._n_missed = 0
+
+    def reset(self, prior: PosePrior | None = None) -> None:
+        """Forget where the camera was. prior: where to look first, from a user, say."""
+        self.state = TrackingState.INITIALISING
+        self._motion.forget()
+        self._given, self._newest_ns, self._n_missed = prior, None, 0
+
+    def update(self, observation: Observation, odometry: SE3 | None = None) -> Tracked:
+        """Localise the next image. Never raises for what it contains.
+
+        odometry: T_odom_camera at the stamp of the image, in any frame that may drift; what
+        moved between two images is taken from it.
+        """
+        if self._newest_ns is not None and observation.stamp_ns <= self._newest_ns:
+            reason = (
+                f"the stamp {observation.stamp_ns} is not after that of the image before, "
+                f"{self._newest_ns}: it is left out; reset the tracker where time starts anew"
+            )
+            return Tracked(self.state, lost(observation, reason))
+        self._newest_ns = observation.stamp_ns
+        predicted = self._motion.predicted(observation.stamp_ns, odometry)
+        estimate = self._localised(observation, predicted)
+        self._moved_on(estimate, odometry)
+        return Tracked(self.state, estimate)
+
+    def _localised(self, observation: Observation, predicted: SE3 | None) -> Estimate:
+        if predicted is not None:
+            return self.estimator.estimate(observation, PosePrior(predicted), detect=False)
+        given, self._given = self._given, None
+        return self.estimator.estimate(observation, given, detect=True)
+
+    def _moved_on(self, estimate: Estimate, odometry: SE3 | None) -> None:
+        if estimate.status is Status.LOCALISED and estimate.T_world_camera is not None:
+            self._motion.seen(estimate.stamp_ns, estimate.T_world_camera, odometry)
+            self.state, self._n_missed = TrackingState.TRACKING, 0
+            return
+        self._n_missed += 1
+        if self.state is TrackingState.TRACKING:
+            self.state = TrackingState.LOST
+        if self._n_missed >= self.config.lost_after:
+            self._motion.forget()

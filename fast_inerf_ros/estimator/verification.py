@@ -1,0 +1,122 @@
+"""Does a pose explain the image? Evidence that is gathered after the fact, and its score.
+
+The field is rendered anew at the final pose and compared with the image as a whole and block by
+block; landmarks that were matched beforehand say how many of them agree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from fast_inerf_ros.geometry.camera import Camera
+from fast_inerf_ros.geometry.se3 import SE3
+from fast_inerf_ros.inerf.held_out import correlation
+from fast_inerf_ros.inerf.landmarks import Matches
+from fast_inerf_ros.inerf.photometric import SEEN, render
+from fast_inerf_ros.inerf.problem import Problem
+from fast_inerf_ros.inerf.pyramid import WHOLLY_USABLE, build_pyramid
+
+Floats = npt.NDArray[np.float32]
+
+SIDE = 96
+"""Side of a square with as many pixels as the rendering."""
+
+BLOCK = 12
+"""Side of the blocks, in pixels of the rendering."""
+
+AGREEING = 0.5
+"""Correlation from which a block agrees."""
+
+TEXTURED = 0.02
+"""Standard deviation of colours from which a block can agree or disagree."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What speaks for a pose.
+
+    correlation: of the whole image with its rendering. agreeing: share of the textured blocks
+    that agree. worst: correlation that three quarters of the blocks exceed. coverage: share of
+    the rays that meet the scene. landmarks: how many agree with the pose. landmark_share: of
+    those that were matched; both 0 where there is no map.
+    """
+
+    correlation: float
+    agreeing: float
+    worst: float
+    coverage: float
+    landmarks: int
+    landmark_share: float
+
+
+def gather(
+    problem: Problem, T_world_camera: SE3, matches: Matches | None, max_error_px: float
+) -> Evidence:
+    """Compare the image with the field at a pose."""
+    level = build_pyramid(problem, problem.usable, (SIDE,))[0]
+    usable = np.isfinite(level.bearings).all(axis=-1) & (level.channels[..., 3] >= WHOLLY_USABLE)
+    image = level.channels[..., :3]
+    rendered = np.zeros_like(image)
+    view = render(problem, T_world_camera, level.bearings[usable])
+    rendered[usable] = view.color
+    if problem.background is None:
+        met = np.zeros(usable.shape, dtype=bool)
+        met[usable] = view.opacity >= SEEN
+    else:
+        met = usable
+    whole = correlation(image[met], rendered[met]) if met.sum() >= 32 else 0.0
+    blocks = block_correlations(image, rendered, met)
+    n_agreeing, share = agreement(matches, problem.camera, T_world_camera, max_error_px)
+    return Evidence(
+        correlation=whole,
+        agreeing=float(np.mean(blocks >= AGREEING)) if len(blocks) else 0.0,
+        worst=float(np.quantile(blocks, 0.25)) if len(blocks) else 0.0,
+        coverage=float(np.mean(view.opacity >= SEEN)) if len(view.opacity) else 0.0,
+        landmarks=n_agreeing,
+        landmark_share=share,
+    )
+
+
+def block_correlations(image: Floats, rendered: Floats, usable: npt.NDArray[np.bool_]) -> Floats:
+    """Correlations (n,) of brightness in the blocks (h, w, 3) that show something."""
+    counted = usable.astype(np.float32)
+    a, b = (_brightness(values) * counted for values in (image, rendered))
+    count = np.maximum(_sums(counted), 1e-6)
+    mean_a, mean_b = _sums(a) / count, _sums(b) / count
+    variance_a = np.maximum(_sums(a * a) / count - mean_a**2, 0)
+    variance_b = np.maximum(_sums(b * b) / count - mean_b**2, 0)
+    covariance = _sums(a * b) / count - mean_a * mean_b
+    # A block without texture in the rendering says nothing; one without it in the image alone
+    # disagrees.
+    telling = (count >= 0.5 * BLOCK**2) & (variance_b >= TEXTURED**2)
+    alike = covariance / np.sqrt(np.maximum(variance_a * variance_b, 1e-12))
+    return np.asarray(alike[telling])
+
+
+def agreement(
+    matches: Matches | None, camera: Camera, T_world_camera: SE3, max_error_px: float
+) -> tuple[int, float]:
+    """Number and share of the matched landmarks that a pose puts where they are seen."""
+    if matches is None or len(matches) == 0:
+        return 0, 0.0
+    pixels = np.asarray(camera.project(T_world_camera.inverse() @ matches.points))
+    with np.errstate(invalid="ignore"):
+        agreeing = np.linalg.norm(pixels - matches.pixels, axis=-1) <= max_error_px
+    return int(agreeing.sum()), float(agreeing.mean())
+
+
+def _brightness(colors: Floats) -> Floats:
+    return np.asarray(colors.mean(axis=-1), dtype=np.float32)
+
+
+def _sums(values: Floats) -> Floats:
+    """Sums over blocks, half a block apart."""
+    sums = cv2.boxFilter(
+        values, cv2.CV_32F, (BLOCK, BLOCK), anchor=(0, 0), normalize=False,
+        borderType=cv2.BORDER_CONSTANT,
+    )  # fmt: skip
+    return np.asarray(sums[:: BLOCK // 2, :: BLOCK // 2])

@@ -1,0 +1,1 @@
+"""Local features of images: one small file for each kind."""

@@ -1,0 +1,109 @@
+"""A stream of images is tracked, lost and found again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from analytic_field import camera_at
+from small_place import CAMERA, SECOND, VIEW, estimator, observation, picture
+
+from fast_inerf_ros.estimator.config import TrackerConfig
+from fast_inerf_ros.estimator.estimate import Status, TrackingState
+from fast_inerf_ros.estimator.motion import Motion
+from fast_inerf_ros.estimator.observation import PosePrior
+from fast_inerf_ros.estimator.tracker import Tracker
+from fast_inerf_ros.evaluation.poses import pose_errors
+from fast_inerf_ros.geometry.se3 import SE3
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+PERIOD = SECOND // 10
+
+
+def way(count):
+    """Poses of a camera that goes around, and stamps."""
+    angles = np.linspace(-0.6, -0.6 + 0.05 * count, count)
+    return [camera_at((1.4 * np.cos(a), 1.4 * np.sin(a), 1.0)) for a in angles]
+
+
+def black():
+    return np.zeros((CAMERA.height, CAMERA.width, 3), dtype=np.uint8)
+
+
+def close(tracked, truth, angle_deg=0.3, distance=0.01):
+    assert tracked.estimate.status is Status.LOCALISED, tracked.estimate.reason
+    error = pose_errors(tracked.estimate.T_world_camera, truth)
+    return np.degrees(error.rotation) < angle_deg and error.translation < distance
+
+
+def test_a_moving_camera_is_tracked_from_the_first_image():
+    tracker = Tracker(estimator())
+    assert tracker.state is TrackingState.INITIALISING
+    for number, pose in enumerate(way(6)):
+        tracked = tracker.update(observation(picture(pose), number * PERIOD))
+        assert tracked.state is TrackingState.TRACKING
+        assert close(tracked, pose)
+
+
+def test_after_a_blackout_the_camera_is_found_again():
+    tracker, poses = Tracker(estimator(), TrackerConfig(lost_after=2)), way(8)
+    for number, pose in enumerate(poses):
+        dark = 2 <= number < 6
+        image = black() if dark else picture(pose)
+        tracked = tracker.update(observation(image, number * PERIOD))
+        assert tracked.state is (TrackingState.LOST if dark else TrackingState.TRACKING)
+    assert close(tracked, poses[-1])
+
+
+def test_it_is_initialising_until_there_is_a_pose():
+    tracker = Tracker(estimator())
+    assert tracker.update(observation(black(), 0)).state is TrackingState.INITIALISING
+    assert tracker.update(observation(picture(VIEW), 1)).state is TrackingState.TRACKING
+
+
+@pytest.mark.parametrize("stamp", [0, 5, 10])
+def test_an_image_that_is_not_newer_is_left_out(stamp):
+    tracker = Tracker(estimator())
+    tracker.update(observation(picture(VIEW), 10))
+    tracked = tracker.update(observation(picture(VIEW), stamp))
+    assert tracked.estimate.status is Status.LOST
+    assert "not after" in tracked.estimate.reason
+    assert tracked.state is TrackingState.TRACKING
+    assert close(tracker.update(observation(picture(VIEW), 11)), VIEW)
+
+
+def test_after_a_reset_time_may_start_anew_and_a_prior_helps():
+    tracker = Tracker(estimator(with_landmarks=False))
+    assert tracker.update(observation(picture(VIEW), 10)).state is TrackingState.INITIALISING
+    tracker.reset(PosePrior(VIEW))
+    assert tracker.state is TrackingState.INITIALISING
+    assert close(tracker.update(observation(picture(VIEW), 0)), VIEW)
+
+
+def test_odometry_carries_the_pose_over_a_leap():
+    """Without landmarks only odometry can say where the camera went while nobody looked."""
+    tracker = Tracker(estimator(with_landmarks=False))
+    drifted = SE3.exp(np.array([3.0, 1.0, -2.0, 0.3, -0.2, 1.0]))
+    first, last = camera_at((1.2, -0.9, 1.0)), camera_at((-1.2, 0.9, 1.0))
+    tracker.reset(PosePrior(first))
+    assert close(tracker.update(observation(picture(first), 0), drifted @ first), first)
+    tracked = tracker.update(observation(picture(last), 10 * SECOND), drifted @ last)
+    assert close(tracked, last)
+
+
+def test_odometry_that_is_not_finite_is_left_out():
+    tracker = Tracker(estimator())
+    broken = SE3(VIEW.rotation, np.array([np.nan, 0.0, 0.0]))
+    for stamp in (0, PERIOD):
+        assert close(tracker.update(observation(picture(VIEW), stamp), broken), VIEW)
+
+
+def test_a_constant_velocity_is_continued_exactly():
+    twist = np.array([0.1, 0.2, -0.1, 0.05, -0.1, 0.2])
+    motion, pose = Motion("constant_velocity", 1.0), VIEW
+    for number in range(2):
+        motion.seen(number * PERIOD, VIEW @ SE3.exp(number * twist), None)
+    expected = pose @ SE3.exp(2.5 * twist)
+    found = motion.predicted(5 * PERIOD // 2, None)
+    assert np.allclose(found.matrix(), expected.matrix(), atol=1e-9)
+    assert motion.predicted(PERIOD + 2 * SECOND, None) is None

@@ -117,6 +117,18 @@ def load_transforms(path: Path, options: DatasetOptions) -> PosedImages:
     )
 
 
+def frame_names(file: Path) -> list[str]:
+    """Names of the frames of a file in the order that it lists them, missing images included.
+
+    Raises:
+        InputError: malformed JSON, or frames without an image or a pose.
+    """
+    entries = _read_json(file).get("frames")
+    if not isinstance(entries, list):
+        raise InputError(f"{file}: expected a list 'frames' with images, got none; check the file")
+    return [_file_path(entry, index, file) for index, entry in enumerate(entries)]
+
+
 def _read_frames(file: Path) -> tuple[list[Frame], int]:
     """Frames whose image exists, and the number of those whose image does not."""
     header = _read_json(file)

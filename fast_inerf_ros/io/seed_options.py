@@ -110,3 +110,15 @@ class SeedInerfOptions(SeedFieldOptions):
     delta_brightness: float = option(
         0.0, doc="Brightness added to the observed image.", minimum=-1.0, maximum=1.0
     )
+    solver: str = option(
+        "adam",
+        doc="adam is the algorithm of the seed project, which batch_size, lrate and "
+        "sampling_strategy belong to; keyframe and lm are far faster.",
+        choices=("adam", "keyframe", "lm"),
+    )
+    n_steps: int = option(300, doc="Steps of adam, at most.", minimum=1)
+    seed: int = option(0, doc="Seed of everything random.", minimum=0)
+    scene: str | None = option(None, doc="Scene file that says where PoseCNN's objects are.")
+    detections: str | None = option(
+        None, doc="Folder of masks and poses of any detector, without posecnn_dir."
+    )

@@ -8,6 +8,7 @@ from fast_inerf_ros.datasets.load import load_dataset
 from fast_inerf_ros.datasets.options import DatasetOptions
 from fast_inerf_ros.datasets.posed_images import PosedImages
 from fast_inerf_ros.errors import InputError
+from fast_inerf_ros.fields.vanilla_options import VanillaRendering
 from fast_inerf_ros.fields.vanilla_seed import uses_ndc, vanilla_rendering
 from fast_inerf_ros.fields.vanilla_setting import LegacyRays, VanillaSetting
 from fast_inerf_ros.io.seed_options import SeedFieldOptions, SeedNerfOptions
@@ -58,13 +59,23 @@ def legacy_rays(posed: PosedImages) -> LegacyRays:
 
 def seed_setting(posed: PosedImages, options: SeedFieldOptions) -> VanillaSetting:
     """How the seed renders a field of this data set, which has its legacy cameras."""
+    limits = (BLENDER_NEAR, BLENDER_FAR)
+    if options.dataset_type == "llff":
+        limits = llff_limits(posed)
+    return legacy_setting(posed, vanilla_rendering(options), limits)
+
+
+def llff_limits(posed: PosedImages) -> tuple[float, float]:
+    """Near and far of LLFF scenes without NDC, in field units."""
+    return LLFF_NEARER * float(posed.field_bounds.min()), float(posed.field_bounds.max())
+
+
+def legacy_setting(
+    posed: PosedImages, rendering: VanillaRendering, limits: tuple[float, float]
+) -> VanillaSetting:
+    """How nerf-pytorch renders a field of this data set; limits: near and far without NDC."""
     rays = legacy_rays(posed)
-    rendering = vanilla_rendering(options)
     if posed.ndc:
         frustum = NdcFrustum(rays.width, rays.height, rays.focal)
         return VanillaSetting(rendering, ndc=frustum, legacy_rays=rays)
-    near, far = BLENDER_NEAR, BLENDER_FAR
-    if options.dataset_type == "llff":
-        near = LLFF_NEARER * float(posed.field_bounds.min())
-        far = float(posed.field_bounds.max())
-    return VanillaSetting(rendering, near=near, far=far, legacy_rays=rays)
+    return VanillaSetting(rendering, near=limits[0], far=limits[1], legacy_rays=rays)

@@ -38,6 +38,7 @@ ALLOWED = {
     | {"command_line", "geometry", "io", "evaluation", "rendering", "fields", "posecnn"}
     | {"inerf", "datasets", "training"},
 }
+ALLOWED["experiments"] = ALLOWED["training"] - {"estimator"} | {"training", "inerf"}
 ALLOWED["nodes"] = set(ALLOWED)
 
 

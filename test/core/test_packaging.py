@@ -21,6 +21,7 @@ NAME = "fast_inerf_ros"
 
 # rosdep key -> names that setup.py or an import statement uses for the same thing
 ROSDEP_TO_PYPI = {
+    "python3-matplotlib": {"matplotlib"},
     "python3-numpy": {"numpy"},
     "python3-opencv": {"opencv-python-headless"},
     "python3-pil": {"pillow"},
@@ -156,9 +157,12 @@ def test_wheel_registers_the_package_and_brings_launch_and_config(wheel):
     root = data.rsplit(f"share/{NAME}/", 1)[0]
     assert f"{root}share/ament_index/resource_index/packages/{NAME}" in names
     for folder in ("launch", "config"):
-        shipped = {path.name for path in (ROOT / folder).iterdir() if path.suffix != ".pyc"}
-        packed = {name.rsplit("/", 1)[1] for name in names if f"share/{NAME}/{folder}/" in name}
-        assert packed == {name for name in shipped if not name.startswith("_")}
+        files = [path for path in (ROOT / folder).rglob("*") if path.suffix not in ("", ".pyc")]
+        shipped = {str(path.relative_to(ROOT)) for path in files}
+        inside = f"share/{NAME}/{folder}/"
+        assert {
+            folder + "/" + name.split(inside)[1] for name in names if inside in name
+        } == shipped
 
 
 def test_every_executable_explains_itself(wheel):

@@ -217,7 +217,8 @@ def test_every_option_of_the_inventory_is_known():
         dataset_type white_bkgd half_res llffhold factor no_ndc lindisp spherify"""
     inerf = """data_dir model_name output_dir ckpt_dir obs_img_num dil_iter kernel_size batch_size
         lrate sampling_strategy mask_region delta_psi delta_phi delta_theta delta_t noise sigma
-        amount delta_brightness posecnn_dir posecnn_init_pose overlay"""
+        amount delta_brightness posecnn_dir posecnn_init_pose overlay
+        solver n_steps seed scene detections"""
     training = """expname basedir datadir N_rand lrate lrate_decay no_batching no_reload ft_path
         precrop_iters precrop_frac testskip i_print i_img i_weights i_testset i_video
         render_only render_test N_iters"""

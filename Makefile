@@ -27,8 +27,8 @@ lint: setup ## Check style (ruff) and types (mypy)
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 
-demo: setup ## Generate a tabletop and send its images over real DDS; pictures in demo_out/
-	$(RUN) python scripts/demo.py demo_out
+demo: setup ## Localise a camera around a synthetic table over real DDS; report in demo_out/ (or BAG=, SCENE=, MOVE_OBJECT=1)
+	$(RUN) python -m scripts.demo demo_out $(if $(BAG),--bag $(BAG)) $(if $(SCENE),--scene $(SCENE)) $(if $(MOVE_OBJECT),--move-object)
 
 bench: setup ## Run the benchmarks; tables on the terminal, JSON in benchmarks/results/
 	$(RUN) python -m benchmarks

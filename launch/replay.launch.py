@@ -1,8 +1,11 @@
-"""Plays a rosbag2 or a folder of images.
+"""Plays a rosbag2 or a folder of images; with a scene, localises in it, and shows it in rviz.
 
     ros2 launch fast_inerf_ros replay.launch.py bag:=/data/kitchen rate:=0.5 clock_rate:=100
+    ros2 launch fast_inerf_ros replay.launch.py bag:=/data/kitchen restamp:=true \
+        scene:=/data/kitchen/scene.yaml rviz:=true
 
-Every option of `replay` can be set in params_file; the arguments below go before it.
+Every option of `replay` can be set in params_file; the arguments below go before it. Those of
+pose_estimator.launch.py can be given as well.
 """
 
 from __future__ import annotations
@@ -11,7 +14,13 @@ import os
 
 import yaml
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.actions import (
+    DeclareLaunchArgument,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+    SetEnvironmentVariable,
+)
+from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
@@ -32,30 +41,46 @@ OPTIONS = {
 }
 """Options of `replay` that are launch arguments as well; empty leaves them to params_file."""
 
+PASSED_ON = ("namespace", "log_level", "scene", "use_sim_time", "rviz")
+"""Arguments that pose_estimator.launch.py is given as they are."""
+
 
 def generate_launch_description() -> LaunchDescription:
-    """Declare the arguments and start `replay` with them."""
+    """Declare the arguments and start `replay` with them, and the rest where a scene is given."""
     config = PathJoinSubstitution([FindPackageShare(PACKAGE), "config"])
+    # Images lose frames without it, see docs/ros.md; a profile that the user has set stays.
+    profile = SetEnvironmentVariable(PROFILES, PathJoinSubstitution([config, "fastdds_shm.xml"]))
+    environment = [] if PROFILES in os.environ else [profile]
+    return LaunchDescription([*_arguments(config), *environment, OpaqueFunction(function=_start)])
+
+
+def _arguments(config: PathJoinSubstitution) -> list[DeclareLaunchArgument]:
     options = [
         DeclareLaunchArgument(name, default_value="", description=f"{meaning}; empty: params_file")
         for name, meaning in OPTIONS.items()
     ]
-    others = [
-        DeclareLaunchArgument(
-            "params_file",
-            default_value=PathJoinSubstitution([config, "replay.yaml"]),
-            description="YAML file with the options of replay",
+    others = {
+        "params_file": (
+            PathJoinSubstitution([config, "replay.yaml"]),
+            "YAML file with the options of replay",
         ),
-        DeclareLaunchArgument("namespace", default_value="", description="namespace of the node"),
-        DeclareLaunchArgument("log_level", default_value="info", description="level of its log"),
+        "estimator_params_file": (
+            PathJoinSubstitution([config, "pose_estimator.yaml"]),
+            "YAML file with the options of pose_estimator",
+        ),
+        "scene": ("", "the scene file, scene.yaml; without one nothing is localised"),
+        "namespace": ("", "namespace of the nodes"),
+        "log_level": ("info", "level of their logs"),
+        "use_sim_time": ("false", "pose_estimator takes the time from /clock (true or false)"),
+        "rviz": ("false", "show everything in rviz2, where a scene is given (true or false)"),
+    }
+    return options + [
+        DeclareLaunchArgument(name, default_value=default, description=meaning)
+        for name, (default, meaning) in others.items()
     ]
-    # Images lose frames without it, see docs/ros.md; a profile that the user has set stays.
-    profile = SetEnvironmentVariable(PROFILES, PathJoinSubstitution([config, "fastdds_shm.xml"]))
-    environment = [] if PROFILES in os.environ else [profile]
-    return LaunchDescription([*options, *others, *environment, OpaqueFunction(function=_start)])
 
 
-def _start(context: LaunchContext) -> list[Node]:
+def _start(context: LaunchContext) -> list[Node | IncludeLaunchDescription]:
     node = Node(
         package=PACKAGE,
         executable="replay",
@@ -65,7 +90,17 @@ def _start(context: LaunchContext) -> list[Node]:
         arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
         output="screen",
     )
-    return [node]
+    located = LaunchConfiguration("scene").perform(context)
+    return [node, _estimator()] if located else [node]
+
+
+def _estimator() -> IncludeLaunchDescription:
+    path = PathJoinSubstitution([FindPackageShare(PACKAGE), "launch", "pose_estimator.launch.py"])
+    arguments = {name: LaunchConfiguration(name) for name in PASSED_ON}
+    arguments["params_file"] = LaunchConfiguration("estimator_params_file")
+    return IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(path), launch_arguments=arguments.items()
+    )
 
 
 def _given(context: LaunchContext) -> dict[str, object]:

@@ -101,7 +101,7 @@ class Collection:
                 "undecodable": self.undecodable,
                 "width": self.size[0] if self.size else None,
                 "height": self.size[1] if self.size else None,
-                "rate_hz": _rate(self.arrivals_ns),
+                "rate_hz": arrival_rate_hz(self.arrivals_ns),
                 "latency_ms": latency_ms(self.stamps_ns, self.arrivals_ns),
                 "camera": _camera_values(self.camera),
             }
@@ -135,7 +135,8 @@ def latency_ms(stamps_ns: list[int], arrivals_ns: list[int]) -> dict[str, float]
     return {"median": round(float(median), 3), "p95": round(float(high), 3)}
 
 
-def _rate(arrivals_ns: list[int]) -> float | None:
+def arrival_rate_hz(arrivals_ns: list[int]) -> float | None:
+    """Return how many messages came a second; None for fewer than two."""
     if len(arrivals_ns) < 2 or arrivals_ns[-1] == arrivals_ns[0]:
         return None
     seconds = (arrivals_ns[-1] - arrivals_ns[0]) * 1e-9

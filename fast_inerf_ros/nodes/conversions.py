@@ -48,6 +48,7 @@ __all__ = [
     "header",
     "image_to_depth",
     "image_to_rgb",
+    "layout_of",
     "nanoseconds_to_stamp",
     "pose_to_se3",
     "se3_to_pose",
@@ -74,7 +75,7 @@ def image_to_rgb(message: Image | CompressedImage) -> NDArray[np.uint8]:
     """
     if isinstance(message, CompressedImage):
         return decode_compressed_rgb(message.data, message.format)
-    layout = _layout(message)
+    layout = layout_of(message)
     if _bridge() is not None and bridge_handles(layout):
         check_layout(message.data, layout)
         image = _through_bridge(message)
@@ -89,7 +90,7 @@ def image_to_depth(message: Image) -> NDArray[np.float32]:
     Raises:
         InputError: The message holds no depth or cannot be decoded.
     """
-    return decode_depth(message.data, _layout(message))
+    return decode_depth(message.data, layout_of(message))
 
 
 def bridge_handles(layout: ImageLayout) -> bool:
@@ -105,7 +106,8 @@ def bridge_handles(layout: ImageLayout) -> bool:
     return unpadded and not layout.is_bigendian and not layout.encoding[0].isdigit()
 
 
-def _layout(message: Image) -> ImageLayout:
+def layout_of(message: Image) -> ImageLayout:
+    """Return what a message says of its bytes."""
     return ImageLayout(
         encoding=message.encoding,
         width=message.width,

@@ -16,8 +16,10 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from geometry_msgs.msg import TransformStamped
+from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.time import Time
 from tf2_msgs.msg import TFMessage
 
 from fast_inerf_ros.errors import InputError
@@ -104,6 +106,63 @@ def require_tf_lookup(purpose: str) -> ModuleType:
             "'camera' or 'none'"
         )
     return tf2_ros
+
+
+class TransformUnavailable(Exception):
+    """TF does not know a transform at the time that was asked for; the message says why."""
+
+
+class TransformLookup(Protocol):
+    """Looks transforms up that others send."""
+
+    def lookup(
+        self, target: str, source: str, stamp_ns: int, timeout_s: float
+    ) -> TransformStamped:
+        """Return ``T_target_source`` at a time; 0 is the newest.
+
+        Raises:
+            TransformUnavailable: TF does not know it within the timeout.
+        """
+
+    def close(self) -> None:
+        """End the subscriptions to TF."""
+
+
+class _BufferLookup:
+    """The buffer of ``tf2_ros``, filled by a listener of its own."""
+
+    def __init__(self, tf2_ros: Any, node: Node) -> None:
+        self._errors = (tf2_ros.TransformException,)
+        self._buffer = tf2_ros.Buffer(node=node)
+        self._listener = tf2_ros.TransformListener(self._buffer, node)
+
+    def lookup(
+        self, target: str, source: str, stamp_ns: int, timeout_s: float
+    ) -> TransformStamped:
+        time, timeout = Time(nanoseconds=stamp_ns), Duration(seconds=timeout_s)
+        try:
+            return self._buffer.lookup_transform(target, source, time, timeout)
+        except self._errors as error:
+            reason = " ".join(str(error).split())
+            raise TransformUnavailable(f"{source} in {target}: {reason}") from None
+
+    def close(self) -> None:
+        self._listener.unregister()
+
+
+def transform_lookup(node: Node, purpose: str) -> TransformLookup:
+    """Return the look-up of ``tf2_ros``; its callbacks run in the node's executor.
+
+    Raises:
+        InputError: See `require_tf_lookup`.
+    """
+    return _BufferLookup(require_tf_lookup(purpose), node)
+
+
+def transform_lookup_if_any(node: Node) -> TransformLookup | None:
+    """Return the look-up of ``tf2_ros``, or None where that is not installed."""
+    tf2_ros = _optional_module("tf2_ros")
+    return None if tf2_ros is None else _BufferLookup(tf2_ros, node)
 
 
 def cv_bridge() -> ModuleType | None:

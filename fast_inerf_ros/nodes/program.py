@@ -16,7 +16,11 @@ from typing import Any, TypeVar
 import rclpy
 from rclpy.context import Context
 from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import (
+    Executor,
+    ExternalShutdownException,
+    SingleThreadedExecutor,
+)
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
@@ -28,6 +32,7 @@ from fast_inerf_ros.errors import InputError
 from fast_inerf_ros.nodes.parameters import check_params_files, declare_parameters, ros_value
 
 Config = TypeVar("Config")
+AnyNode = TypeVar("AnyNode", bound=Node)
 
 
 def run_program(
@@ -69,6 +74,22 @@ def own_arguments(arguments: Sequence[str]) -> list[str]:
 
 @contextmanager
 def node_of(name: str, flags: Config, arguments: Sequence[str]) -> Iterator[tuple[Node, Config]]:
+    """Start ROS and a plain node with the options as parameters; see `started`."""
+    with started(
+        name, flags, arguments, Node, SingleThreadedExecutor, declare_parameters
+    ) as node_and_config:
+        yield node_and_config
+
+
+@contextmanager
+def started(
+    name: str,
+    flags: Config,
+    arguments: Sequence[str],
+    make_node: Callable[..., AnyNode],
+    make_executor: Callable[..., Executor],
+    declare: Callable[[AnyNode, type[Config]], Config],
+) -> Iterator[tuple[AnyNode, Config]]:
     """Start ROS and a node that answers requests in the background; end both afterwards.
 
     Signals are left to the caller, see `StopSignal`: rclpy's own handler would shut the context
@@ -79,6 +100,9 @@ def node_of(name: str, flags: Config, arguments: Sequence[str]) -> Iterator[tupl
         flags: Options from plain flags; those that differ from their defaults go before the ROS
             parameters of the same name.
         arguments: Arguments of the program, those for ROS among them.
+        make_node: Makes the node; is given what `Node` is.
+        make_executor: Makes the executor; is given its context.
+        declare: Declares the options as parameters of the node and returns their values.
 
     Yields:
         The node and its configuration.
@@ -96,17 +120,16 @@ def node_of(name: str, flags: Config, arguments: Sequence[str]) -> Iterator[tupl
         )
     try:
         with _parse_errors(arguments):
-            node = Node(name, context=context, parameter_overrides=_overrides(flags))
-        config = declare_parameters(node, type(flags))
-        with _spinning(node, context):
+            node = make_node(name, context=context, parameter_overrides=_overrides(flags))
+        config = declare(node, type(flags))
+        with _spinning(node, make_executor(context=context)):
             yield node, config
     finally:
         rclpy.try_shutdown(context=context)
 
 
 @contextmanager
-def _spinning(node: Node, context: Context) -> Iterator[None]:
-    executor = SingleThreadedExecutor(context=context)
+def _spinning(node: Node, executor: Executor) -> Iterator[None]:
     executor.add_node(node)
     thread = threading.Thread(target=_spin, args=(executor,), name="executor", daemon=True)
     thread.start()
@@ -118,7 +141,7 @@ def _spinning(node: Node, context: Context) -> Iterator[None]:
         node.destroy_node()
 
 
-def _spin(executor: SingleThreadedExecutor) -> None:
+def _spin(executor: Executor) -> None:
     with suppress(ExternalShutdownException):
         executor.spin()
 

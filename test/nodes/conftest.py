@@ -45,3 +45,33 @@ def listener():
     yield make
     for item in made:
         item.close()
+
+
+@pytest.fixture
+def driver():
+    """Make camera drivers that live as long as the test."""
+    from driver import Driver
+
+    made = []
+
+    def make(*arguments, **options):
+        made.append(Driver(*arguments, **options))
+        return made[-1]
+
+    yield make
+    for item in made:
+        item.close()
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory):
+    """Write a small scene that can be localised in; return its folder and its field."""
+    import torch
+    import voxel_place
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("place")
+    field = voxel_place.write_place(folder)
+    torch.set_num_threads(threads)
+    return folder, field

@@ -79,6 +79,58 @@ def test_looking_transforms_up_is_refused_without_tf2_ros(monkeypatch):
         distribution.require_tf_lookup("tf_mode 'odom'")
 
 
+def fake_tf2(answer):
+    """What this package uses of tf2_ros, after its documented signatures."""
+    fake = types.ModuleType("tf2_ros")
+
+    class TransformException(Exception):
+        pass
+
+    class Buffer:
+        def __init__(self, cache_time=None, node=None):
+            self.node = node
+
+        def lookup_transform(self, target_frame, source_frame, time, timeout):
+            return answer(target_frame, source_frame, time.nanoseconds, timeout.nanoseconds)
+
+    class TransformListener:
+        ended = 0
+
+        def __init__(self, buffer, node, *, spin_thread=False):
+            assert buffer.node is node
+            assert not spin_thread
+
+        def unregister(self):
+            TransformListener.ended += 1
+
+    fake.TransformException, fake.Buffer = TransformException, Buffer
+    fake.TransformListener = TransformListener
+    return fake
+
+
+def test_transforms_are_looked_up_through_tf2_ros(monkeypatch):
+    def answer(target, source, time_ns, timeout_ns):
+        if time_ns > 100:
+            raise fake.TransformException("would require\nextrapolation")
+        return target, source, time_ns, timeout_ns
+
+    fake = fake_tf2(answer)
+    monkeypatch.setitem(sys.modules, "tf2_ros", fake)
+    lookup = distribution.transform_lookup("node", "tf.mode 'odom'")
+    assert lookup.lookup("a", "b", 7, 0.5) == ("a", "b", 7, 500_000_000)
+    with pytest.raises(distribution.TransformUnavailable, match="b in a: would require extrap"):
+        lookup.lookup("a", "b", 101, 0.0)
+    lookup.close()
+    assert fake.TransformListener.ended == 1
+
+
+def test_without_tf2_ros_there_is_no_lookup(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tf2_ros", None)
+    assert distribution.transform_lookup_if_any("node") is None
+    with pytest.raises(InputError, match="source a ROS 2 distribution"):
+        distribution.transform_lookup("node", "tf.mode 'odom'")
+
+
 def test_a_cv_bridge_is_used_only_with_a_distribution(monkeypatch):
     fake = types.ModuleType("cv_bridge")
     monkeypatch.setitem(sys.modules, "cv_bridge", fake)

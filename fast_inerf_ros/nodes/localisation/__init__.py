@@ -1,0 +1,1 @@
+"""The parts of `pose_estimator`: images in, poses and transforms out."""

@@ -12,6 +12,7 @@ import argparse
 import dataclasses
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -22,15 +23,21 @@ from fast_inerf_ros.datasets.load import load_dataset
 from fast_inerf_ros.datasets.synthetic.bag import BagPlan, trajectory_photographs
 from fast_inerf_ros.datasets.synthetic.layout import Layout, make_layout
 from fast_inerf_ros.datasets.synthetic.nerf import NerfPlan, write_nerf
-from fast_inerf_ros.datasets.synthetic.photographs import Randomisation
-from fast_inerf_ros.datasets.synthetic.protocol import Protocol, load_protocol
+from fast_inerf_ros.datasets.synthetic.photographs import (
+    Randomisation,
+    expose_randomised,
+    with_occluder,
+)
+from fast_inerf_ros.datasets.synthetic.protocol import Protocol, load_protocol, queries
 from fast_inerf_ros.datasets.synthetic.render import Renderer
 from fast_inerf_ros.datasets.synthetic.scene_file import write_scene
 from fast_inerf_ros.datasets.synthetic.sensor import Sensor
-from fast_inerf_ros.datasets.synthetic.trajectories import hand_held
+from fast_inerf_ros.datasets.synthetic.trajectories import hand_held, random_view
 from fast_inerf_ros.fields.checkpoint import save_field
 from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.io.scene import FieldReference, load_scene, save_scene
+from fast_inerf_ros.training.build_landmarks import BuildLandmarksConfig
+from fast_inerf_ros.training.build_landmarks import run as build_landmarks
 from fast_inerf_ros.training.voxel_options import options_for
 from fast_inerf_ros.training.voxel_scene import ray_bank, scene_box, shading_of
 from fast_inerf_ros.training.voxel_trainer import VoxelTrainer, train_voxel
@@ -50,6 +57,8 @@ def main() -> int:
             photograph_layout(folder, protocol, renderer, seed)
         if not (folder / "field.npz").exists():
             print(f"{folder}: PSNR {train(folder, arguments.seconds):.2f} dB", flush=True)
+        if not (folder / "landmarks.npz").exists():
+            build_landmarks(BuildLandmarksConfig(str(folder / "scene.yaml"), str(folder)))
         if arguments.routes and not (folder / "route.npz").exists():
             film(folder, protocol, renderer, seed)
     return 0
@@ -144,6 +153,29 @@ def film(folder: Path, protocol: Protocol, renderer: Renderer, seed: int) -> Non
         sizes=sizes,
         jpeg=np.concatenate(pictures),
     )
+
+
+def queries_of(
+    protocol: Protocol, renderer: Renderer, seed: int
+) -> Iterator[tuple[np.ndarray, SE3]]:
+    """Images (H, W, 3) and poses of still queries: the protocol's, or drawn in the same way."""
+    models = protocol.models()
+    if seed in protocol.layout_seeds:
+        for query in queries(protocol, renderer, models, seed):
+            yield query.item[0].image, query.item[0].T_world_camera
+        return
+    base = layout_of(protocol, seed)
+    for index in range(4 * protocol.query.per_layout):
+        generator = np.random.default_rng([seed, 0x51, index])
+        T_world_camera = random_view(generator, protocol.views)
+        layout = base
+        if generator.random() < protocol.query.occluder_probability:
+            layout = with_occluder(base, T_world_camera, generator)
+        rendered = renderer.render(renderer.prepare(layout), protocol.camera, T_world_camera)
+        photograph = expose_randomised(
+            rendered, protocol.camera, T_world_camera, protocol.randomisation, generator
+        )
+        yield photograph.image, T_world_camera
 
 
 def read_route(path: Path) -> list[tuple[float, SE3, np.ndarray]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fast_inerf_ros.config import option, section
+from fast_inerf_ros.estimator.following import FollowOptions
 from fast_inerf_ros.inerf.initialise import InitialPoseConfig
 from fast_inerf_ros.inerf.landmarks import MatchOptions
 from fast_inerf_ros.inerf.solvers.keyframe import Options as KeyframeOptions
@@ -57,9 +58,9 @@ class TrustOptions:
         maximum=1.0,
     )
     covariance_scale: float = option(
-        4.0,
-        doc="Factor of the covariance that residuals give, which knows nothing of errors that "
-        "neighbouring pixels share.",
+        16.0,
+        doc="Factor of the covariance that residuals of colours give: as if so many neighbouring "
+        "pixels had one error of the field in common. Landmarks count for as much more.",
         minimum=1e-3,
     )
 
@@ -96,3 +97,5 @@ class TrackerConfig:
     motion: Literal["constant_velocity", "none"] = option(
         "constant_velocity", doc="How the pose is predicted where there is no odometry."
     )
+    seed: int = option(0, doc="Seed of everything random.", minimum=0)
+    follow: FollowOptions = section(FollowOptions)

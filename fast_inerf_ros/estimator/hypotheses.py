@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from fast_inerf_ros.estimator.estimate import Source
+from fast_inerf_ros.estimator.estimate import Floats, Source
 from fast_inerf_ros.geometry.pnp import PnpResult
 from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.inerf.held_out import correlation
@@ -24,11 +25,17 @@ SUPPORT = 0.3
 
 @dataclass(frozen=True, eq=False)
 class Hypothesis:
-    """A pose to start from. support: of landmarks that agree, 0 to 1. score: see ``ranked``."""
+    """A pose to start from.
+
+    support: of landmarks that agree, 0 to 1. covariance: (6, 6) of body twists, None where
+    nothing is known. located: what landmarks gave. score: see ``ranked``.
+    """
 
     T_world_camera: SE3
     source: Source
     support: float = 0.0
+    covariance: Floats | None = None
+    located: PnpResult | None = None
     score: float = 0.0
 
 
@@ -37,7 +44,8 @@ def of_landmarks(found: PnpResult, n_matches: int) -> Hypothesis:
     n_inliers = float(np.count_nonzero(found.inliers))
     share = n_inliers / max(n_matches, 1)
     support = min(1.0, n_inliers / 60.0) * min(1.0, 2.0 * share)
-    return Hypothesis(found.T_camera_world.inverse(), Source.LANDMARKS, support)
+    spread = np.asarray(found.covariance, dtype=np.float64)
+    return Hypothesis(found.T_camera_world.inverse(), Source.LANDMARKS, support, spread, found)
 
 
 def ranked(problem: Problem, hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
@@ -55,5 +63,5 @@ def ranked(problem: Problem, hypotheses: Sequence[Hypothesis]) -> list[Hypothesi
     for item in hypotheses:
         alike = correlation(image, render(problem, item.T_world_camera, bearings).color)
         score = alike + SUPPORT * item.support
-        scored.append(Hypothesis(item.T_world_camera, item.source, item.support, score))
+        scored.append(dataclasses.replace(item, score=score))
     return sorted(scored, key=lambda item: -item.score)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from fast_inerf_ros.config import replace
 from fast_inerf_ros.errors import InputError
 from fast_inerf_ros.estimator.config import EstimatorConfig
 from fast_inerf_ros.estimator.estimate import (
@@ -22,21 +23,24 @@ from fast_inerf_ros.estimator.estimate import (
     Status,
     Timing,
 )
+from fast_inerf_ros.estimator.following import Follower
 from fast_inerf_ros.estimator.hypotheses import Hypothesis, of_landmarks, ranked
 from fast_inerf_ros.estimator.motion import is_finite
 from fast_inerf_ros.estimator.observation import Observation, PosePrior
 from fast_inerf_ros.estimator.trust import score_of
-from fast_inerf_ros.estimator.verification import agreement, gather
+from fast_inerf_ros.estimator.verification import gather
 from fast_inerf_ros.fields.field import Field
 from fast_inerf_ros.fields.scene_field import load_scene_field
 from fast_inerf_ros.geometry.camera import Camera
-from fast_inerf_ros.geometry.pnp import solve_pnp
+from fast_inerf_ros.geometry.pnp import PnpResult, solve_pnp
 from fast_inerf_ros.geometry.se3 import SE3
+from fast_inerf_ros.inerf.anchors import Anchors
 from fast_inerf_ros.inerf.features.registry import make_extractor
 from fast_inerf_ros.inerf.initialise import poses_from_objects
 from fast_inerf_ros.inerf.landmark_file import field_id, load_landmarks
 from fast_inerf_ros.inerf.landmarks import LandmarkMap, Matches, features_of
 from fast_inerf_ros.inerf.problem import Problem
+from fast_inerf_ros.inerf.result import covariance
 from fast_inerf_ros.inerf.solvers.keyframe import KeyframeSolver
 from fast_inerf_ros.io.scene import Scene, load_scene
 from fast_inerf_ros.posecnn.detection import Detection
@@ -44,8 +48,12 @@ from fast_inerf_ros.posecnn.detector import Detector
 
 BACKGROUNDS = {"unknown": None, "white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0)}
 FEWEST_PIXELS = 64
-WORSE_LANDMARKS = 0.9
-"""A refinement that loses more than a tenth of the agreeing landmarks is not believed."""
+
+SURE = 0.5
+"""Support of landmarks from which a pose is right within a pixel or two: no coarse renderings."""
+
+SHARPEST_PX = 0.3
+"""Least standard deviation of a landmark."""
 
 
 @dataclass
@@ -89,6 +97,7 @@ class PoseEstimator:
         if landmarks is not None:
             self._extractor = make_extractor(landmarks.landmarks.extractor)
         self._solver = KeyframeSolver(self.config.solver)
+        self._closing = KeyframeSolver(replace(self.config.solver, "first_level", 0))
 
     @classmethod
     def load(
@@ -142,7 +151,8 @@ class PoseEstimator:
             return lost(observation, obstacle, tuple(clock.timings))
         looked = prior is None if detect is None else detect
         detections = self._detected(observation, looked, clock)
-        matches = self._matched(observation, clock)
+        with clock.stage("landmarks"):
+            matches = self.matched(observation)
         with clock.stage("hypotheses"):
             candidates = self._candidates(observation, prior, detections, matches)
             candidates = ranked(problem, candidates)
@@ -155,6 +165,27 @@ class PoseEstimator:
                 break
         return self._answer(observation, best, detections, clock)
 
+    def follow(self, observation: Observation, predicted: SE3, follower: Follower) -> Estimate:
+        """Align the next image of a stream with the follower's keyframe; see ``Follower``.
+
+        predicted: about where the camera is. LOST where that fails: then ``estimate`` may help.
+        """
+        clock = _Clock()
+        obstacle = obstacle_of(observation)
+        if obstacle is not None:
+            return lost(observation, obstacle)
+        with clock.stage("follow"):
+            found = follower.follow(self._problem(observation, predicted))
+        if isinstance(found, str):
+            return lost(observation, found, tuple(clock.timings))
+        spread = covariance(found.information, 1.0)
+        if spread is not None:
+            spread = self.config.trust.covariance_scale * spread
+        verified = _Verified(
+            found.T_world_camera, spread, score_of(found.evidence), Source.PRIOR, None
+        )
+        return self._answer(observation, verified, (), clock)
+
     def _detected(
         self, observation: Observation, looked: bool, clock: _Clock
     ) -> tuple[Detection, ...]:
@@ -163,17 +194,17 @@ class PoseEstimator:
         with clock.stage("objects"):
             return self.detector.detect(observation.image, observation.camera)
 
-    def _matched(self, observation: Observation, clock: _Clock) -> Matches | None:
+    def matched(self, observation: Observation) -> Matches | None:
+        """Landmarks that are seen in an image, None where the scene has no map."""
         if self.landmarks is None or self._extractor is None:
             return None
-        with clock.stage("landmarks"):
-            features = features_of(
-                observation.image,
-                observation.camera,
-                self._extractor.extract,
-                self.landmarks.options,
-            )
-            return self.landmarks.match(features)
+        features = features_of(
+            observation.image,
+            observation.camera,
+            self._extractor.extract,
+            self.landmarks.options,
+        )
+        return self.landmarks.match(features)
 
     def _candidates(
         self,
@@ -186,28 +217,33 @@ class PoseEstimator:
         if prior is not None and is_finite(prior.T_world_camera):
             found.append(Hypothesis(prior.T_world_camera, Source.PRIOR))
         if matches is not None:
-            located = solve_pnp(
-                matches.points,
-                matches.pixels,
-                observation.camera,
-                max_error_px=self._max_error_px(observation.camera),
-                min_inliers=self.config.landmarks.min_inliers,
-                generator=np.random.default_rng(self.config.seed),
-            )
+            located = self.located(matches, observation.camera)
             if located is not None:
                 found.append(of_landmarks(located, len(matches)))
-        for item in self._from_objects(detections, observation.camera):
-            found.append(Hypothesis(item, Source.OBJECTS))
-        return found
+        return found + self._from_objects(detections, observation.camera)
 
-    def _from_objects(self, detections: tuple[Detection, ...], camera: Camera) -> list[SE3]:
+    def located(self, matches: Matches, camera: Camera) -> PnpResult | None:
+        """Where the matched landmarks alone put the camera, None where they agree on nothing."""
+        return solve_pnp(
+            matches.points,
+            matches.pixels,
+            camera,
+            max_error_px=self._max_error_px(camera),
+            min_inliers=self.config.landmarks.min_inliers,
+            generator=np.random.default_rng(self.config.seed),
+        )
+
+    def _from_objects(self, detections: tuple[Detection, ...], camera: Camera) -> list[Hypothesis]:
         if not detections or not self.scene.objects:
             return []
         try:
             poses = poses_from_objects(detections, self.scene.objects, camera, self.config.objects)
         except InputError:  # detections with numbers that are not finite
             return []
-        return [item.T_world_camera for item in poses]
+        return [
+            Hypothesis(item.T_world_camera, Source.OBJECTS, covariance=item.covariance)
+            for item in poses
+        ]
 
     def _refined(
         self,
@@ -216,24 +252,28 @@ class PoseEstimator:
         matches: Matches | None,
         clock: _Clock,
     ) -> _Verified:
-        problem = self._problem(observation, candidate.T_world_camera)
-        generator = np.random.default_rng(self.config.seed)
-        with clock.stage("refinement"):
-            result = self._solver.solve(problem, generator)
-        pose, covariance = candidate.T_world_camera, None
-        if result.status.refined and result.T_world_camera is not None:
-            pose, covariance = result.T_world_camera, result.covariance()
         limit = self._max_error_px(observation.camera)
+        anchors = None
+        if candidate.located is not None and matches is not None:
+            # error_px is of both axes together.
+            deviation = max(candidate.located.error_px / np.sqrt(2.0), SHARPEST_PX)
+            weight = self.config.trust.covariance_scale
+            anchors = Anchors(matches.points, matches.pixels, deviation, weight)
+        problem = self._problem(observation, candidate.T_world_camera, anchors)
+        generator = np.random.default_rng(self.config.seed)
+        solver = self._solver if candidate.support < SURE else self._closing
+        with clock.stage("refinement"):
+            result = solver.solve(problem, generator)
+        # Where refinement changes nothing for the better the start may still be right.
+        pose, spread = candidate.T_world_camera, candidate.covariance
+        if result.status.refined and result.T_world_camera is not None:
+            pose, spread = result.T_world_camera, result.covariance()
         with clock.stage("verification"):
-            before, _ = agreement(matches, problem.camera, candidate.T_world_camera, limit)
-            after, _ = agreement(matches, problem.camera, pose, limit)
-            if after < WORSE_LANDMARKS * before:
-                pose = candidate.T_world_camera
             evidence = gather(problem, pose, matches, limit)
-        if covariance is not None:
-            covariance = self.config.trust.covariance_scale * covariance
-        objection = None if result.status.refined else result.reason
-        return _Verified(pose, covariance, score_of(evidence), candidate.source, objection)
+        if spread is not None:
+            spread = self.config.trust.covariance_scale * spread
+        objection = result.reason if spread is None else None
+        return _Verified(pose, spread, score_of(evidence), candidate.source, objection)
 
     def _answer(
         self,
@@ -270,7 +310,9 @@ class PoseEstimator:
     def _objects(self) -> tuple[ObjectEstimate, ...]:
         return ()
 
-    def _problem(self, observation: Observation, start: SE3) -> Problem:
+    def _problem(
+        self, observation: Observation, start: SE3, anchors: Anchors | None = None
+    ) -> Problem:
         return Problem(
             observation.image,
             observation.camera,
@@ -278,6 +320,7 @@ class PoseEstimator:
             start,
             near=self.config.near,
             background=BACKGROUNDS[self.config.background],
+            anchors=anchors,
         )
 
     def _max_error_px(self, camera: Camera) -> float:

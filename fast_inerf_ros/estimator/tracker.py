@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from fast_inerf_ros.estimator.config import TrackerConfig
 from fast_inerf_ros.estimator.estimate import Estimate, Status, Tracked, TrackingState
+from fast_inerf_ros.estimator.following import Follower
 from fast_inerf_ros.estimator.motion import Motion
 from fast_inerf_ros.estimator.observation import Observation, PosePrior
 from fast_inerf_ros.estimator.pose_estimator import PoseEstimator, lost
@@ -21,6 +24,7 @@ class Tracker:
         self.config = TrackerConfig() if config is None else config
         self.state = TrackingState.INITIALISING
         self._motion = Motion(self.config.motion, self.config.max_gap_s)
+        self._follower = Follower(self.config.follow, np.random.default_rng(self.config.seed))
         self._given: PosePrior | None = None
         self._newest_ns: int | None = None
         self._n_missed = 0
@@ -29,6 +33,7 @@ class Tracker:
         """Forget where the camera was. prior: where to look first, from a user, say."""
         self.state = TrackingState.INITIALISING
         self._motion.forget()
+        self._follower.forget()
         self._given, self._newest_ns, self._n_missed = prior, None, 0
 
     def update(self, observation: Observation, odometry: SE3 | None = None) -> Tracked:
@@ -51,6 +56,10 @@ class Tracker:
 
     def _localised(self, observation: Observation, predicted: SE3 | None) -> Estimate:
         if predicted is not None:
+            if self.config.follow.enabled and self.state is TrackingState.TRACKING:
+                followed = self.estimator.follow(observation, predicted, self._follower)
+                if followed.status is Status.LOCALISED:
+                    return followed
             return self.estimator.estimate(observation, PosePrior(predicted), detect=False)
         given, self._given = self._given, None
         return self.estimator.estimate(observation, given, detect=True)

@@ -97,6 +97,29 @@ def block_correlations(image: Floats, rendered: Floats, usable: npt.NDArray[np.b
     return np.asarray(alike[telling])
 
 
+def block_agreement(
+    image: Floats, rendered: Floats, pixels: npt.NDArray[np.float64], camera: Camera
+) -> tuple[float, float]:
+    """The same for scattered points (n, 3) at pixels (n, 2): agreeing share, and the worst.
+
+    Blocks are an eighth of the image wide.
+    """
+    side = camera.width / 8
+    place = np.clip(pixels // side, 0, 63).astype(np.int64)
+    _, cell = np.unique(place[:, 0] * 64 + place[:, 1], return_inverse=True)
+    n_cells = int(cell.max(initial=-1)) + 1
+    count = np.maximum(np.bincount(cell, minlength=n_cells), 1)
+    a, b = (_brightness(values).astype(np.float64) for values in (image, rendered))
+    a, b = (values - (np.bincount(cell, values, n_cells) / count)[cell] for values in (a, b))
+    products = [np.bincount(cell, values, n_cells) for values in (a * b, a * a, b * b)]
+    telling = (count >= 10) & (products[2] / count >= TEXTURED**2)
+    if not telling.any():
+        return 0.0, 0.0
+    alike = products[0] / np.sqrt(np.maximum(products[1] * products[2], 1e-12))
+    alike = alike[telling]
+    return float(np.mean(alike >= AGREEING)), float(np.quantile(alike, 0.25))
+
+
 def agreement(
     matches: Matches | None, camera: Camera, T_world_camera: SE3, max_error_px: float
 ) -> tuple[int, float]:

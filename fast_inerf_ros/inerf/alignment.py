@@ -7,7 +7,7 @@ of the keyframe and constant; Engel et al., "Direct sparse odometry", 2018, for 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +51,8 @@ class Alignment:
     """Where a keyframe lies in the image. T_image_key: p_image = T_image_key @ p_key.
 
     loss: mean robust cost. motion_px: root mean square motion of the points' pixels. n_points:
-    of the points that were compared. failure: why nothing could be aligned.
+    of the points that were compared. failure: why nothing could be aligned. information: JᵀWJ
+    over the squared scale of the residuals, of twists x of the points, ``T_image_key @ exp(x)``.
     """
 
     T_image_key: SE3
@@ -61,6 +62,7 @@ class Alignment:
     n_points: int
     n_steps: int
     failure: str | None = None
+    information: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros((6, 6)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +125,7 @@ def align(
         float(np.sqrt(np.mean((shift**2).sum(axis=-1)))),
         int(state.visible.sum()),
         n_steps,
+        information=equations.pose_information() / scale**2,
     )
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from fast_inerf_ros.config import option, section
 from fast_inerf_ros.geometry.se3 import SE3
+from fast_inerf_ros.inerf.anchors import Anchors
 from fast_inerf_ros.inerf.brightness import Brightness, BrightnessModel
 from fast_inerf_ros.inerf.normal_equations import TWIST, NormalEquations, build, mean_cost, moved
 from fast_inerf_ros.inerf.photometric import Linearised, Samples, linearise, linearise_by_image
@@ -61,13 +62,31 @@ class State:
     confidence: Floats | None
 
     def equations(
-        self, model: BrightnessModel, loss: LossOptions, scale: float
+        self,
+        model: BrightnessModel,
+        loss: LossOptions,
+        scale: float,
+        problem: Problem,
+        anchors: Anchors | None,
     ) -> NormalEquations:
-        """Normal equations of the residuals at this state."""
+        """Normal equations of the residuals at this state, landmarks included."""
         jacobian = self.view.jacobian * np.float32(-self.brightness.gain)
-        return build(
+        photometric = build(
             self.residuals, jacobian, self.view.color, model, loss, scale, self.confidence
         )
+        if anchors is None:
+            return photometric
+        return anchors.added(photometric, problem.camera, self.T_world_camera, scale)
+
+    def loss(
+        self, loss: LossOptions, scale: float, problem: Problem, anchors: Anchors | None
+    ) -> float:
+        """The loss that ``equations`` would give, without Jacobians."""
+        photometric = mean_cost(self.residuals, loss, scale, self.confidence)
+        if anchors is None:
+            return photometric
+        extra = anchors.loss(problem.camera, self.T_world_camera)
+        return photometric + extra / max(len(self.residuals), 1)
 
     def scale(self) -> float:
         """Robust standard deviation of the residuals that count."""
@@ -120,7 +139,7 @@ def descend(
     run: Run,
     stage: str = "lm",
 ) -> Descent:
-    """Minimise the robust photometric cost of samples over the pose and the brightness.
+    """Minimise the robust cost of samples and landmarks over the pose and the brightness.
 
     Madsen et al. (2004), algorithm 3.16, with the damping relative to the diagonal and the scale
     of the residuals estimated anew at every accepted step.
@@ -130,7 +149,8 @@ def descend(
     state = _with_brightness(state, fitted, samples)
     damping, longer = options.initial_damping, 1.0
     scale = state.scale()
-    equations = state.equations(model, options.loss, scale)
+    anchors = run.held_out.free_anchors
+    equations = state.equations(model, options.loss, scale, problem, anchors)
     run.report(stage, state.T_world_camera, equations.loss, len(samples))
     for _ in range(options.max_steps):
         step = equations.step(damping)
@@ -139,7 +159,7 @@ def descend(
             return Descent(state, equations, scale, False, reason)
         step = longer * step
         trial = _stepped(problem, samples, state, model, step, options, run)
-        loss = mean_cost(trial.residuals, options.loss, scale, trial.confidence)
+        loss = trial.loss(options.loss, scale, problem, anchors)
         run.report(stage, trial.T_world_camera, loss, len(samples))
         decrease = equations.loss - loss
         if not decrease > 0:
@@ -150,7 +170,7 @@ def descend(
         small = negligible(step, equations, scale) or decrease < options.tolerance * equations.loss
         previous, state = equations, trial
         scale = state.scale()
-        equations = state.equations(model, options.loss, scale)
+        equations = state.equations(model, options.loss, scale, problem, anchors)
         damping, longer = 0.2 * damping, stretch(step, previous, equations)
         if small or run.stopped:
             return Descent(state, equations, scale, not run.stopped)

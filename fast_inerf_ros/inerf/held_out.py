@@ -15,6 +15,7 @@ import numpy.typing as npt
 from fast_inerf_ros.config import option
 from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.inerf import pixels as pixels_of
+from fast_inerf_ros.inerf.anchors import Anchors
 from fast_inerf_ros.inerf.brightness import BrightnessModel
 from fast_inerf_ros.inerf.photometric import Samples, coverage, render, samples_at
 from fast_inerf_ros.inerf.problem import Problem
@@ -24,6 +25,12 @@ Floats = npt.NDArray[np.float32]
 
 BLOCKS = 20
 """Blocks along the longer side of what is usable: about as coarse as the coarsest level."""
+
+ANCHOR_SHARE = 0.25
+"""Share of the landmarks that is held out."""
+
+CHANCE = 2.0
+"""Standard deviation of the squared error of one landmark: of chi-square with two degrees."""
 
 TRUNCATION = 0.15
 """Differences of colours beyond this are all equally wrong."""
@@ -64,23 +71,29 @@ class Agreement:
 
     cost: mean of the truncated differences, in units of colour, the brightness fitted.
     correlation: zero-mean normalised, over all channels. coverage: share of the rays that meet
-    the scene.
+    the scene. anchor_cost: of the held-out landmarks, 0 where there are none.
     """
 
     cost: float
     correlation: float
     coverage: float
+    anchor_cost: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """The held-out part of one problem. free: (H, W), what the solver may look at."""
+    """The held-out part of one problem. free: (H, W), what the solver may look at.
+
+    anchors: the landmarks that are held out, free_anchors: the others; None where there are none.
+    """
 
     problem: Problem
     options: HeldOutOptions
     brightness: BrightnessModel
     free: Mask
     samples: Samples
+    anchors: Anchors | None = None
+    free_anchors: Anchors | None = None
 
     @staticmethod
     def split(
@@ -94,7 +107,11 @@ class HeldOut:
         chosen = pixels_of.PixelOptions(count=options.count, uniform_share=0.3)
         kept = pixels_of.select(chosen, problem, problem.usable & blocks, generator)
         samples = samples_at(problem, kept)
-        return HeldOut(problem, options, brightness, problem.usable & ~blocks, samples)
+        free_anchors, anchors = None, None
+        if problem.anchors is not None:
+            free_anchors, anchors = problem.anchors.split(ANCHOR_SHARE, generator)
+        free = problem.usable & ~blocks
+        return HeldOut(problem, options, brightness, free, samples, anchors, free_anchors)
 
     @cached_property
     def start(self) -> Agreement:
@@ -110,12 +127,23 @@ class HeldOut:
         fitted = self.brightness.fit(image, view.color).apply(view.color)
         difference = np.minimum(np.abs(image - fitted), TRUNCATION)
         cost = float(difference.mean())
-        return Agreement(cost, correlation(image, view.color), coverage(view))
+        alike, met = correlation(image, view.color), coverage(view)
+        if self.anchors is None:
+            return Agreement(cost, alike, met)
+        anchor_cost = self.anchors.cost(self.problem.camera, T_world_camera)
+        return Agreement(cost, alike, met, anchor_cost)
 
-    def accepts(self, lowest_cost: float, after: Agreement) -> bool:
-        """Whether a change is one for the better, or makes no difference."""
-        limit = lowest_cost * (1.0 + self.options.tolerance)
-        return bool(np.isfinite(after.cost) and after.cost <= limit)
+    def accepts(self, lowest: Agreement, after: Agreement) -> bool:
+        """Whether a change is one for the better, or makes no difference.
+
+        Both must agree: pixels, and landmarks within the chance of so few.
+        """
+        limit = lowest.cost * (1.0 + self.options.tolerance)
+        n_anchors = 0 if self.anchors is None else len(self.anchors)
+        anchor_limit = lowest.anchor_cost + CHANCE / np.sqrt(max(n_anchors, 1))
+        return bool(
+            np.isfinite(after.cost) and after.cost <= limit and after.anchor_cost <= anchor_limit
+        )
 
     def objection(self, final: Agreement) -> str | None:
         """Why a final pose is not to be believed; None where it may be."""

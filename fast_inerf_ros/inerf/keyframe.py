@@ -40,6 +40,16 @@ class KeyframeLevel:
     def __len__(self) -> int:
         return len(self.points)
 
+    def __getitem__(self, chosen: npt.NDArray[np.int64]) -> KeyframeLevel:
+        return KeyframeLevel(
+            self.points[chosen],
+            self.colors[chosen],
+            self.flow[chosen],
+            self.slope[chosen],
+            self.pixels[chosen],
+            self.confidence[chosen],
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Keyframe:
@@ -62,14 +72,64 @@ def render_keyframe(
     generator: np.random.Generator,
 ) -> Keyframe:
     """Render at the resolution of the first level, through the lens of the camera."""
-    bearings = levels[0].bearings
-    valid = np.isfinite(bearings).all(axis=-1)
-    view = render(problem, T_world_key, bearings[valid])
-    color = np.zeros((*valid.shape, 3), dtype=np.float32)
-    depth = np.full(valid.shape, np.inf, dtype=np.float32)
-    opacity = np.zeros(valid.shape, dtype=np.float32)
-    color[valid], opacity[valid] = view.color, view.opacity
-    depth[valid] = np.where(np.isfinite(view.depth), view.depth, np.inf)
+    growing = GrowingKeyframe(T_world_key, levels)
+    growing.grow(problem, growing.n_rays)
+    return growing.finished(max_points, generator)
+
+
+class GrowingKeyframe:
+    """A keyframe whose rays are rendered a few at a time, so that no image of a stream waits."""
+
+    def __init__(self, T_world_key: SE3, levels: Sequence[ImageLevel]) -> None:
+        self.T_world_key, self._levels = T_world_key, levels
+        bearings = levels[0].bearings
+        self._valid = np.isfinite(bearings).all(axis=-1)
+        self._bearings = bearings[self._valid]
+        self._color = np.zeros((self.n_rays, 3), dtype=np.float32)
+        self._depth = np.full(self.n_rays, np.inf, dtype=np.float32)
+        self._opacity = np.zeros(self.n_rays, dtype=np.float32)
+        self._n_done = 0
+
+    @property
+    def n_rays(self) -> int:
+        """Rays in all."""
+        return len(self._bearings)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all rays are rendered."""
+        return self._n_done >= self.n_rays
+
+    def grow(self, problem: Problem, n_rays: int) -> None:
+        """Render the next rays."""
+        chosen = slice(self._n_done, self._n_done + n_rays)
+        view = render(problem, self.T_world_key, self._bearings[chosen])
+        self._color[chosen], self._opacity[chosen] = view.color, view.opacity
+        self._depth[chosen] = np.where(np.isfinite(view.depth), view.depth, np.inf)
+        self._n_done += n_rays
+
+    def finished(self, max_points: int, generator: np.random.Generator) -> Keyframe:
+        """The keyframe, with up to ``max_points`` points at each level."""
+        shape = self._valid.shape
+        color = np.zeros((*shape, 3), dtype=np.float32)
+        depth = np.full(shape, np.inf, dtype=np.float32)
+        opacity = np.zeros(shape, dtype=np.float32)
+        color[self._valid], opacity[self._valid] = self._color, self._opacity
+        depth[self._valid] = self._depth
+        return _keyframe(
+            self.T_world_key, self._levels, (color, depth, opacity), max_points, generator
+        )
+
+
+def _keyframe(
+    T_world_key: SE3,
+    levels: Sequence[ImageLevel],
+    view: tuple[Floats, Floats, Floats],
+    max_points: int,
+    generator: np.random.Generator,
+) -> Keyframe:
+    """Points of all levels from colour, depth and opacity at the finest."""
+    color, depth, opacity = view
     seen = np.isfinite(depth)
     made = []
     for level in levels:

@@ -14,6 +14,7 @@ from fast_inerf_ros.errors import InputError
 from fast_inerf_ros.fields.field import Field
 from fast_inerf_ros.geometry.camera import Camera
 from fast_inerf_ros.geometry.se3 import SE3
+from fast_inerf_ros.inerf.anchors import Anchors
 
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float32]
@@ -60,6 +61,7 @@ class Problem:
     None for all. region: (H, W), what a detector found, for the pixel strategy ``mask_region``.
     near, far: metres along the rays between which the scene lies.
     background: colour (3,) behind the scene, None for the field's own.
+    anchors: landmarks that are seen in the image, for the final least squares and to be held out.
 
     Raises:
         InputError: shapes that do not belong together. Contents never raise: see ``obstacle``.
@@ -74,6 +76,7 @@ class Problem:
     near: float = 0.0
     far: float = float("inf")
     background: tuple[float, float, float] | None = None
+    anchors: Anchors | None = None
 
     def __post_init__(self) -> None:
         size = (self.camera.height, self.camera.width)

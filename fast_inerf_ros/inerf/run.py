@@ -28,7 +28,7 @@ class Run:
         self.T_world_camera = held_out.problem.start
         self.best = held_out.start
         # Stages are measured by the best there was: a little worse each time would be a drift.
-        self._lowest = held_out.start.cost
+        self._lowest = held_out.start
         self.stages: list[Stage] = []
         self.stopped = False
         self._observer = observer
@@ -68,7 +68,12 @@ class Run:
         accepted = bool(proposed) and self.held_out.accepts(self._lowest, after)
         if accepted:
             self.T_world_camera, self.best = proposed[-1], after
-            self._lowest = min(self._lowest, after.cost)
+            self._lowest = Agreement(
+                min(self._lowest.cost, after.cost),
+                after.correlation,
+                after.coverage,
+                min(self._lowest.anchor_cost, after.anchor_cost),
+            )
         self.stages.append(
             Stage(
                 name=name,

@@ -5,15 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from analytic_field import camera_at
-from small_place import CAMERA, SECOND, VIEW, estimator, observation, picture
+from small_place import CAMERA, PLACE, SECOND, VIEW, estimator, observation, picture
 
 from fast_inerf_ros.estimator.config import TrackerConfig
 from fast_inerf_ros.estimator.estimate import Status, TrackingState
+from fast_inerf_ros.estimator.following import (
+    Followed,
+    Follower,
+    FollowOptions,
+    stream_pyramid,
+)
 from fast_inerf_ros.estimator.motion import Motion
 from fast_inerf_ros.estimator.observation import PosePrior
 from fast_inerf_ros.estimator.tracker import Tracker
 from fast_inerf_ros.evaluation.poses import pose_errors
 from fast_inerf_ros.geometry.se3 import SE3
+from fast_inerf_ros.inerf.keyframe import GrowingKeyframe
+from fast_inerf_ros.inerf.problem import Problem
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -107,3 +115,42 @@ def test_a_constant_velocity_is_continued_exactly():
     found = motion.predicted(5 * PERIOD // 2, None)
     assert np.allclose(found.matrix(), expected.matrix(), atol=1e-9)
     assert motion.predicted(PERIOD + 2 * SECOND, None) is None
+
+
+def test_a_followed_image_tells_how_sure_it_is():
+    tracker = Tracker(estimator())
+    tracker.update(observation(picture(VIEW), 0))
+    tracked = tracker.update(observation(picture(VIEW), PERIOD))
+    assert [timing.stage for timing in tracked.estimate.timings] == ["follow"]
+    covariance = tracked.estimate.covariance
+    assert np.allclose(covariance, covariance.T)
+    assert np.linalg.eigvalsh(covariance)[0] > 0
+
+
+def test_a_keyframe_grown_bit_by_bit_is_the_same():
+    problem = Problem(picture(VIEW), CAMERA, PLACE, VIEW)
+    levels = stream_pyramid(problem, (48, 24))
+    frames = []
+    for rays in (10**6, 100):
+        growing = GrowingKeyframe(VIEW, levels)
+        while not growing.complete:
+            growing.grow(problem, rays)
+        frames.append(growing.finished(300, np.random.default_rng(0)))
+    for first, second in zip(frames[0].levels, frames[1].levels, strict=True):
+        assert np.allclose(first.colors, second.colors, atol=1e-6)
+        assert np.allclose(first.points, second.points, atol=1e-6)
+
+
+def test_the_information_of_an_alignment_is_of_body_twists_of_the_camera():
+    """A camera far to the side of its keyframe: the two frames must not be mixed up."""
+    follower = Follower(FollowOptions(), np.random.default_rng(0))
+    here = camera_at((1.2, -0.9, 1.0))
+    there = here @ SE3.exp(np.array([0.05, 0.02, 0.0, 0.0, 0.05, 0.6]))
+    for pose in (here, there):
+        found = follower.follow(Problem(picture(pose), CAMERA, PLACE, pose))
+        assert isinstance(found, Followed)
+    follower.forget()
+    fresh = follower.follow(Problem(picture(there), CAMERA, PLACE, there))
+    ratio = np.diag(found.information) / np.diag(fresh.information)
+    # The share of the keyframe that is still in view makes all of it smaller alike.
+    assert np.ptp(np.log(ratio)) < 1.0

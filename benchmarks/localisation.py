@@ -1,0 +1,365 @@
+"""Localisation without a start, tracking and trust: python -m benchmarks.localisation PART...
+
+photographs: fox and fern in five folds, lego's queries; no prior. tabletop: queries of layouts,
+from landmarks alone. tracking: filmed trajectories. trust: wrong answers among good ones.
+speed: frames a second and the time of one estimate; for an idle machine.
+
+One shipped configuration throughout. ``--fields`` has ``lego.npz``, ``--folds`` has fox_0.npz ..
+fern_4.npz (as ``benchmarks.solvers`` trains them); folds that are not there are left out and
+named. ``--layouts`` are folders made by ``benchmarks.localisation_scenes``. Distances of fox and
+fern are in units of d, the median depth of triangulated features. Every trial is in the JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.fields import SCENES, lego
+from benchmarks.localisation_scenes import PROTOCOL, queries_of, read_route
+from benchmarks.solvers import feature_depth
+from fast_inerf_ros.config import replace
+from fast_inerf_ros.datasets.load import load_dataset
+from fast_inerf_ros.datasets.posed_images import PosedImages
+from fast_inerf_ros.datasets.synthetic.protocol import load_protocol
+from fast_inerf_ros.datasets.synthetic.render import Renderer
+from fast_inerf_ros.estimator.config import EstimatorConfig, TrackerConfig
+from fast_inerf_ros.estimator.estimate import Estimate, Status
+from fast_inerf_ros.estimator.observation import Observation
+from fast_inerf_ros.estimator.pose_estimator import PoseEstimator
+from fast_inerf_ros.estimator.tracker import Tracker
+from fast_inerf_ros.evaluation.poses import pose_errors
+from fast_inerf_ros.evaluation.recall import wilson_interval
+from fast_inerf_ros.fields.checkpoint import load_field
+from fast_inerf_ros.geometry.se3 import SE3
+from fast_inerf_ros.inerf.features.registry import make_extractor
+from fast_inerf_ros.inerf.landmark_building import build_landmarks
+from fast_inerf_ros.inerf.landmark_file import field_id, load_landmarks, save_landmarks
+from fast_inerf_ros.inerf.landmarks import LandmarkMap
+from fast_inerf_ros.io.scene import Scene
+
+N_FOLDS = 5
+BLACKOUT = range(100, 115)
+"""Frames of a filmed trajectory that are replaced by black ones."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A photograph whose camera is asked for."""
+
+    name: str
+    observation: Observation
+    truth: SE3
+
+
+@dataclass(frozen=True)
+class Place:
+    """An estimator and what is asked of it; distances are in ``unit`` metres."""
+
+    name: str
+    estimator: PoseEstimator
+    questions: list[Question]
+    unit: float
+
+
+def main() -> int:
+    """Run the parts of the command line."""
+    arguments = parsed()
+    if "FAST_INERF_DATA" not in os.environ and "photographs" in arguments.parts:
+        print("set FAST_INERF_DATA to the folder of the data sets", file=sys.stderr)
+        return 2
+    torch.set_num_threads(arguments.threads)
+    parts = {
+        "photographs": photographs_part,
+        "tabletop": tabletop_part,
+        "tracking": tracking_part,
+    }
+    for part in arguments.parts:
+        trials = parts[part](arguments)
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        target = arguments.output / f"localisation_{part}.json"
+        target.write_text(json.dumps(trials, indent=1) + "\n")
+    return 0
+
+
+def parsed() -> argparse.Namespace:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    names = ["photographs", "tabletop", "tracking", "trust", "speed"]
+    parser.add_argument("parts", nargs="+", choices=names)
+    parser.add_argument("--scenes", nargs="+", default=["fox", "fern", "lego"])
+    parser.add_argument("--fields", type=Path, default=Path("benchmarks/results/fields"))
+    parser.add_argument("--folds", type=Path, default=Path("benchmarks/results/fields"))
+    parser.add_argument("--layouts", type=Path, nargs="*", default=[])
+    parser.add_argument("--landmarks", type=Path, default=Path("benchmarks/results/landmarks"))
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--most", type=int, default=10**6, help="images of each, at most")
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/results"))
+    return parser.parse_args()
+
+
+def photographs_part(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Real photographs and lego, from nothing but the image."""
+    trials: list[dict[str, Any]] = []
+    for scene in arguments.scenes:
+        found = []
+        for place in photograph_places(scene, arguments):
+            for question in place.questions[: arguments.most]:
+                found.append(trial(place, question))
+        if found:
+            print(summary(scene, found, scene == "lego"), flush=True)
+        trials += found
+    return trials
+
+
+def photograph_places(scene: str, arguments: argparse.Namespace) -> Iterator[Place]:
+    """Each fold of a real scene whose field is there, or lego."""
+    root = Path(os.environ["FAST_INERF_DATA"])
+    if scene == "lego":
+        training, asked, _ = lego(root, False)
+        yield place_of("lego", arguments.fields / "lego.npz", training, asked, arguments)
+        return
+    posed = whole(scene, root)
+    for fold in range(N_FOLDS):
+        path = arguments.folds / f"{scene}_{fold}.npz"
+        if not path.exists():
+            print(f"{scene}: no field of fold {fold}: left out", flush=True)
+            continue
+        everything = np.arange(len(posed))
+        held_out = everything[fold::N_FOLDS]
+        training = posed.subset(np.setdiff1d(everything, held_out))
+        yield place_of(f"{scene}_{fold}", path, training, posed.subset(held_out), arguments)
+
+
+def whole(scene: str, root: Path) -> PosedImages:
+    """All photographs of a real scene at the size of its fields."""
+    training, held_out, _ = SCENES[scene](root, False)
+    names = {*training.names, *held_out.names}
+    if scene == "fox":
+        posed = load_dataset(root / "fox").resized(270, 480)
+    else:
+        from fast_inerf_ros.datasets.options import DatasetOptions
+
+        posed = load_dataset(root / "fern", DatasetOptions(factor=8))
+    assert names == set(posed.names)
+    return posed
+
+
+def place_of(
+    name: str,
+    path: Path,
+    training: PosedImages,
+    asked: PosedImages,
+    arguments: argparse.Namespace,
+) -> Place:
+    """An estimator with landmarks of the training photographs, and the other photographs."""
+    field = load_field(path)
+    stored = arguments.landmarks / f"{name}.npz"
+    identity = field_id(path)
+    if not stored.exists():
+        stored.parent.mkdir(parents=True, exist_ok=True)
+        made = build_landmarks(
+            lambda index: pixels(training, index),
+            training.cameras,
+            training.T_world_camera,
+            field,
+            identity,
+            make_extractor(),
+        )
+        save_landmarks(stored, made)
+    config = configuration(name)
+    landmarks = LandmarkMap(load_landmarks(stored, identity), field.frame, config.landmarks.match)
+    questions = [
+        Question(
+            asked.names[index],
+            Observation(pixels(asked, index), asked.cameras[index]),
+            asked.T_world_camera[index],
+        )
+        for index in range(len(asked))
+    ]
+    unit = 1.0 if name == "lego" else feature_depth(training)
+    estimator = PoseEstimator(Scene("map", metric=False), field, config, landmarks)
+    return Place(name, estimator, questions, unit)
+
+
+def configuration(name: str) -> EstimatorConfig:
+    """The defaults; that lego stands before white is known."""
+    config = EstimatorConfig()
+    return replace(config, "background", "white") if name == "lego" else config
+
+
+def pixels(posed: PosedImages, index: int) -> np.ndarray:
+    """A photograph, (H, W, 3) uint8."""
+    return (posed.colors(index) * 255.0).round().astype(np.uint8)
+
+
+def trial(place: Place, question: Question) -> dict[str, Any]:
+    """One image: errors of landmarks alone and of the estimate, score, and time."""
+    processor, wall = time.process_time(), time.perf_counter()
+    estimate = place.estimator.estimate(question.observation)
+    processor, wall = time.process_time() - processor, time.perf_counter() - wall
+    record = {
+        "place": place.name,
+        "image": question.name,
+        "processor_seconds": processor,
+        "seconds": wall,
+        "load": os.getloadavg()[0],
+    }
+    return record | described(estimate, question.truth, place.unit) | alone(place, question)
+
+
+def described(estimate: Estimate, truth: SE3, unit: float) -> dict[str, Any]:
+    """What is kept of an estimate. nees: of a pose that was given."""
+    record: dict[str, Any] = {
+        "status": estimate.status.value,
+        "reason": estimate.reason,
+        "score": estimate.score,
+        "source": estimate.source.value,
+        "angle_deg": float("inf"),
+        "distance": float("inf"),
+    }
+    if estimate.T_world_camera is None or estimate.covariance is None:
+        return record
+    error = pose_errors(estimate.T_world_camera, truth)
+    twist = np.asarray((estimate.T_world_camera.inverse() @ truth).log())
+    record["angle_deg"] = float(np.degrees(error.rotation))
+    record["distance"] = float(error.translation) / unit
+    record["nees"] = float(twist @ np.linalg.solve(estimate.covariance, twist))
+    return record
+
+
+def alone(place: Place, question: Question) -> dict[str, Any]:
+    """Errors of landmarks without refinement."""
+    matches = place.estimator.matched(question.observation)
+    found = None
+    if matches is not None:
+        found = place.estimator.located(matches, question.observation.camera)
+    if found is None:
+        return {"landmarks_angle_deg": float("inf"), "landmarks_distance": float("inf")}
+    error = pose_errors(found.T_camera_world.inverse(), question.truth)
+    return {
+        "landmarks_angle_deg": float(np.degrees(error.rotation)),
+        "landmarks_distance": float(error.translation) / place.unit,
+        "n_inliers": int(np.count_nonzero(found.inliers)),
+    }
+
+
+def summary(name: str, trials: list[dict[str, Any]], metric: bool = True) -> str:
+    """Lines of the table: k/N within limits, medians, and how often refinement did harm."""
+    angle, distance = (np.array([t[key] for t in trials]) for key in ("angle_deg", "distance"))
+    start, shift = (
+        np.array([t[key] for t in trials]) for key in ("landmarks_angle_deg", "landmarks_distance")
+    )
+    lines = [f"{name}: {len(trials)} images"]
+    limits = ((5, 0.05), (1, 0.01)) if metric else ((5, 0.05), (0.5, 0.005))
+    for most_deg, most in limits:
+        good = (angle < most_deg) & (distance < most)
+        lines.append(f"  < {most_deg} deg, {most}: {counted(good)}")
+    wrong = np.isfinite(angle) & ~((angle < 5) & (distance < 0.05))
+    harmed = np.isfinite(angle) & (angle > 1.05 * start + 0.02) & (distance > shift)
+    seconds = np.median([t["processor_seconds"] for t in trials])
+    lines.append(
+        f"  median {np.median(angle):.3f} deg, {np.median(distance):.4f} (landmarks alone "
+        f"{np.median(start):.3f} deg, {np.median(shift):.4f}); wrong and accepted "
+        f"{int(wrong.sum())}; refinement made it worse in {counted(harmed)}; processor "
+        f"{seconds * 1e3:.0f} ms"
+    )
+    values = np.array([t["nees"] for t in trials if "nees" in t])
+    if len(values):
+        lines.append(f"  NEES: mean {values.mean():.1f}, median {np.median(values):.1f} (6)")
+    return "\n".join(lines)
+
+
+def counted(good: np.ndarray) -> str:
+    """k/N with a Wilson interval."""
+    low, high = (float(x) for x in wilson_interval(int(good.sum()), max(1, len(good))))
+    return f"{int(good.sum())}/{len(good)} [{low:.2f}, {high:.2f}]"
+
+
+def tabletop_part(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Still queries of layouts, from landmarks alone."""
+    trials: list[dict[str, Any]] = []
+    renderer = Renderer(2)
+    for place in (layout_place(folder, renderer) for folder in arguments.layouts):
+        trials += [trial(place, question) for question in place.questions[: arguments.most]]
+    print(summary("tabletop", trials), flush=True)
+    return trials
+
+
+def layout_place(folder: Path, renderer: Renderer) -> Place:
+    """A layout that was made beforehand, and its queries."""
+    protocol = load_protocol(PROTOCOL)
+    seed = int(folder.name.rpartition("_")[2])
+    questions = [
+        Question(f"{seed}/{index}", Observation(image, protocol.camera), truth)
+        for index, (image, truth) in enumerate(queries_of(protocol, renderer, seed))
+    ]
+    return Place(folder.name, PoseEstimator.load(folder / "scene.yaml"), questions, 1.0)
+
+
+def tracking_part(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Filmed trajectories, with half a second of darkness in each."""
+    camera = load_protocol(PROTOCOL).camera
+    trials = []
+    for folder in arguments.layouts:
+        estimator = PoseEstimator.load(folder / "scene.yaml")
+        tracker = Tracker(estimator, TrackerConfig())
+        for number, (moment, truth, image) in enumerate(read_route(folder / "route.npz")):
+            if number >= arguments.most:
+                break
+            shown = np.zeros_like(image) if number in BLACKOUT else image
+            began = time.process_time()
+            tracked = tracker.update(Observation(shown, camera, int(moment * 1e9)))
+            record = {
+                "place": folder.name,
+                "frame": number,
+                "time": moment,
+                "state": tracked.state.value,
+                "stages": [timing.stage for timing in tracked.estimate.timings],
+                "processor_seconds": time.process_time() - began,
+                "seconds": tracked.estimate.seconds,
+            }
+            trials.append(record | described(tracked.estimate, truth, 1.0))
+    print(tracking_summary(trials), flush=True)
+    return trials
+
+
+def tracking_summary(trials: list[dict[str, Any]]) -> str:
+    """Frames that were lost, accuracy, recovery and processor time."""
+    light = [t for t in trials if t["frame"] not in BLACKOUT]
+    found = np.array([t["status"] == Status.LOCALISED.value for t in light])
+    angle = np.array([t["angle_deg"] for t in light])[found]
+    distance = np.array([t["distance"] for t in light])[found]
+    processor = np.array([t["processor_seconds"] for t in light]) * 1e3
+    recovery = [
+        min(
+            (t["time"] for t in light if t["place"] == name and t["frame"] > BLACKOUT[-1]
+             and t["status"] == Status.LOCALISED.value),
+            default=float("inf"),
+        ) - max(t["time"] for t in trials if t["place"] == name and t["frame"] <= BLACKOUT[-1])
+        for name in dict.fromkeys(t["place"] for t in trials)
+    ]  # fmt: skip
+    wrong = (angle > 5) | (distance > 0.05)
+    return (
+        f"tracking: {counted(found)} frames localised, {int(wrong.sum())} of them wrong; median "
+        f"{np.median(angle):.3f} deg {np.median(distance) * 1e3:.2f} mm, 99 % "
+        f"{np.percentile(angle, 99):.2f} deg {np.percentile(distance, 99) * 1e3:.1f} mm; "
+        f"first pose after the blackout {[round(r, 3) for r in recovery]} s after its last frame; "
+        f"processor mean {processor.mean():.1f} ms, 99 % {np.percentile(processor, 99):.1f} ms; "
+        f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,229 @@
+"""Following a camera from image to image: few renderings, many alignments.
+
+A keyframe (colour and depth of the field from one pose) serves many images: each is aligned with
+it from where motion says that it is. Points of the keyframe that no alignment looks at say
+whether the pose holds. The field is rendered anew only where the view has changed too much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from fast_inerf_ros.config import option, section
+from fast_inerf_ros.estimator.verification import Evidence, block_agreement
+from fast_inerf_ros.geometry.camera import Camera
+from fast_inerf_ros.geometry.se3 import SE3
+from fast_inerf_ros.inerf.alignment import Alignment, AlignmentOptions, align
+from fast_inerf_ros.inerf.brightness import Brightness, BrightnessModel
+from fast_inerf_ros.inerf.held_out import correlation
+from fast_inerf_ros.inerf.keyframe import GrowingKeyframe, Keyframe
+from fast_inerf_ros.inerf.problem import Problem
+from fast_inerf_ros.inerf.pyramid import ImageLevel
+from fast_inerf_ros.inerf.robust import LossOptions
+
+Floats = npt.NDArray[np.float64]
+
+WANTED = 0.5
+"""Wear of a keyframe from which the next one is rendered."""
+
+
+@dataclass(frozen=True)
+class FollowOptions:
+    """How images of a stream are followed."""
+
+    enabled: bool = option(True, doc="Follow; otherwise every image is estimated in full.")
+    sides: tuple[int, ...] = option(
+        (96, 48, 24),
+        doc="Levels, fine to coarse: sides of squares with as many pixels.",
+        unit="px",
+        minimum=8,
+    )
+    max_points: int = option(1200, doc="Points aligned at each level, at most.", minimum=50)
+    n_checked: int = option(800, doc="Other points, which say whether a pose holds.", minimum=50)
+    rays_per_image: int = option(
+        1600,
+        doc="Rays of the next keyframe that are rendered with each image, once one is wanted.",
+        minimum=64,
+    )
+    wanted_share: float = option(
+        0.06,
+        doc="Mean motion of pixels since the keyframe, in image widths, from which the next one "
+        "is wanted.",
+        minimum=0.0,
+    )
+    worn_share: float = option(
+        0.3,
+        doc="Mean motion of pixels since the keyframe, in image widths, from which an image waits "
+        "for the next one.",
+        minimum=0.0,
+    )
+    wanted_angle_deg: float = option(
+        2.0,
+        doc="Change of the direction in which the scene is seen from which the next is wanted.",
+        unit="deg",
+        minimum=0.0,
+    )
+    loss: LossOptions = section(LossOptions, kind="huber", threshold=1.5)
+    alignment: AlignmentOptions = section(AlignmentOptions, max_steps=8, minimum_visible=0.35)
+
+
+@dataclass(frozen=True, eq=False)
+class Followed:
+    """An image that was aligned. information: JᵀWJ (6, 6) of body twists over scale²."""
+
+    T_world_camera: SE3
+    evidence: Evidence
+    information: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class _Key:
+    """A keyframe in use: points (n, 3) in its camera, their colours, and where they were seen."""
+
+    camera: Camera
+    frame: Keyframe
+    points: Floats
+    colors: npt.NDArray[np.float32]
+
+
+class Follower:
+    """Keeps the keyframe of a stream. One caller at a time."""
+
+    def __init__(self, options: FollowOptions, generator: np.random.Generator) -> None:
+        self.options, self._generator = options, generator
+        self._key: _Key | None = None
+        self._next: GrowingKeyframe | None = None
+        self._brightness: Brightness | None = None
+
+    def forget(self) -> None:
+        """Leave the keyframe."""
+        self._key = self._next = self._brightness = None
+
+    def follow(self, problem: Problem) -> Followed | str:
+        """Align an image from the problem's start, a prediction; or why that cannot be done."""
+        levels = stream_pyramid(problem, self.options.sides)
+        change = self._change(problem)
+        fresh = change > 1.0
+        key = self._rendered(problem, levels) if fresh else self._grown(problem, levels, change)
+        if key is None:
+            return "the field does not cover the predicted view"
+        found = self._aligned(key, levels, problem.start)
+        if isinstance(found, str) and not fresh:
+            # Another keyframe may see what this one does not.
+            key = self._rendered(problem, levels)
+            found = "the field does not cover the predicted view"
+            if key is not None:
+                found = self._aligned(key, levels, problem.start)
+        return found
+
+    def _change(self, problem: Problem) -> float:
+        """How worn the keyframe is: beyond 1 it is of no use, from ``WANTED`` on of little."""
+        key = self._key
+        if key is None or key.camera != problem.camera:
+            return float("inf")
+        options, depth = self.options, key.frame.median_depth
+        T_key_camera = key.frame.T_world_key.inverse() @ problem.start
+        some = key.points[:: max(1, len(key.points) // 100)]
+        before = np.asarray(problem.camera.project(some))
+        after = np.asarray(problem.camera.project(T_key_camera.inverse() @ some))
+        moved = np.linalg.norm(after - before, axis=-1)
+        seen = np.isfinite(moved)
+        if seen.mean() < 0.7:
+            return float("inf")
+        share = float(moved[seen].mean()) / problem.camera.width
+        angle = np.degrees(np.arctan2(np.linalg.norm(T_key_camera.translation), depth))
+        wanted = share > options.wanted_share or angle > options.wanted_angle_deg
+        return max(share / options.worn_share, WANTED if wanted else 0.0)
+
+    def _grown(self, problem: Problem, levels: Sequence[ImageLevel], change: float) -> _Key | None:
+        """The keyframe in use, while the next one is rendered bit by bit."""
+        if self._next is None and change >= WANTED:
+            self._next = GrowingKeyframe(problem.start, levels)
+        if self._next is not None:
+            self._next.grow(problem, self.options.rays_per_image)
+            if self._next.complete:
+                return self._taken(problem, self._next)
+        return self._key
+
+    def _rendered(self, problem: Problem, levels: Sequence[ImageLevel]) -> _Key | None:
+        """A keyframe from here, at once."""
+        growing = GrowingKeyframe(problem.start, levels)
+        growing.grow(problem, growing.n_rays)
+        return self._taken(problem, growing)
+
+    def _taken(self, problem: Problem, growing: GrowingKeyframe) -> _Key | None:
+        options = self.options
+        self._next = None
+        frame = growing.finished(options.max_points + options.n_checked, self._generator)
+        if not np.isfinite(frame.median_depth):
+            self._key = None
+            return None
+        finest = frame.levels[0]
+        order = self._generator.permutation(len(finest))
+        checked, aligned = np.split(order, [min(options.n_checked, len(order) // 3)])
+        kept = [finest[np.sort(aligned)]]
+        for level in frame.levels[1:]:
+            chosen = self._generator.permutation(len(level))[: options.max_points]
+            kept.append(level[np.sort(chosen)])
+        frame = Keyframe(frame.T_world_key, tuple(kept), frame.coverage, frame.median_depth)
+        self._key = _Key(problem.camera, frame, finest.points[checked], finest.colors[checked])
+        return self._key
+
+    def _aligned(self, key: _Key, levels: Sequence[ImageLevel], predicted: SE3) -> Followed | str:
+        model = BrightnessModel("affine")
+        T_image_key = predicted.inverse() @ key.frame.T_world_key
+        brightness, last = self._brightness, None
+        failure = "there are no levels"
+        for rendered, image in zip(reversed(key.frame.levels), reversed(levels), strict=True):
+            found = align(
+                rendered,
+                image,
+                T_image_key,
+                brightness,
+                model,
+                model,
+                self.options.loss,
+                self.options.alignment,
+            )
+            if found.failure is not None:
+                failure = found.failure
+                continue
+            T_image_key, brightness, last = found.T_image_key, found.brightness, found
+        if last is None:
+            return failure
+        self._brightness = brightness
+        return self._checked(key, levels[0], last)
+
+    def _checked(self, key: _Key, image: ImageLevel, found: Alignment) -> Followed:
+        """Evidence at points that were not aligned."""
+        pixels = np.asarray(image.camera.project(found.T_image_key @ key.points))
+        colors, visible = image.sample(pixels)
+        colors, shown = colors[visible], key.colors[visible]
+        whole = correlation(colors, shown) if len(shown) >= 32 else 0.0
+        agreeing, worst = block_agreement(colors, shown, pixels[visible], image.camera)
+        evidence = Evidence(whole, agreeing, worst, key.frame.coverage, 0, 0.0)
+        # T_image_key @ exp(x) is the camera's body twist -Ad(T_image_key) x.
+        back = np.asarray(found.T_image_key.inverse().adjoint())
+        information = back.T @ found.information @ back
+        pose = key.frame.T_world_key @ found.T_image_key.inverse()
+        return Followed(pose, evidence, information)
+
+
+def stream_pyramid(problem: Problem, sides: Sequence[int]) -> list[ImageLevel]:
+    """Levels of an 8-bit image, fine to coarse, all of it usable; quick."""
+    camera, levels = problem.camera, list[ImageLevel]()
+    image: npt.NDArray[Any] = problem.image
+    for side in sides:
+        factor = min(1.0, side / np.sqrt(camera.width * camera.height))
+        width, height = (max(4, round(size * factor)) for size in (camera.width, camera.height))
+        image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA))
+        channels = np.ones((height, width, 4), dtype=np.float32)
+        channels[..., :3] = image.astype(np.float32) / np.float32(255)
+        levels.append(ImageLevel(camera.resize(width, height), channels))
+    return levels

@@ -100,6 +100,9 @@ def _start(context: LaunchContext) -> list[Node]:
         parameters=[LaunchConfiguration("params_file"), _given(context)],
         arguments=["--ros-args", "--log-level", LaunchConfiguration("log_level")],
         output="screen",
+        # The estimate under way is waited for, which takes long on a busy machine.
+        sigterm_timeout="20",
+        sigkill_timeout="20",
     )
     return [node]
 

@@ -193,7 +193,7 @@ def _is_nothing(node: yaml.Node) -> bool:
 
 
 def _refuse_extensions(text: str, source: str) -> None:
-    """Refuse what ROS 2 parameter files refuse: anchors and aliases, and tags of any kind."""
+    """Refuse what ROS 2 parameter files refuse: anchors, aliases, and tags of almost any kind."""
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         mark = event.start_mark
         place = f"{source}:{mark.line + 1 if mark else 1}"
@@ -202,9 +202,16 @@ def _refuse_extensions(text: str, source: str) -> None:
                 f"{place}: anchors and aliases ('&', '*') are not supported: write the value out"
             )
         explicit_tag = getattr(event, "tag", None)
-        if explicit_tag is not None:
+        if explicit_tag is not None and not _is_launch_tuple(event):
             tag = explicit_tag.replace("tag:yaml.org,2002:", "!!")
             raise InputError(f"{place}: the tag {tag} is not allowed: write a plain value")
+
+
+def _is_launch_tuple(event: yaml.Event) -> bool:
+    """Tell whether a list is tagged as launch_ros tags those of launch files; ROS ignores it."""
+    if not isinstance(event, yaml.SequenceStartEvent):
+        return False
+    return str(event.tag) == "tag:yaml.org,2002:python/tuple"
 
 
 def _plain_error(error: yaml.YAMLError, text: str, source: str) -> InputError:

@@ -135,3 +135,10 @@ def test_unreadable_files_are_named(tmp_path):
     (tmp_path / "binary").write_bytes(b"a: \xff\xfe")
     with pytest.raises(InputError, match="expected UTF-8 text, got bytes at 3"):
         read_yaml(tmp_path / "binary")
+
+
+def test_lists_are_read_as_launch_files_pass_them_on():
+    text = "cameras: !!python/tuple\n- front\n- rear\nscales: !!python/tuple [1.0, 2.0]\n"
+    assert parse_yaml(text).plain() == {"cameras": ["front", "rear"], "scales": [1.0, 2.0]}
+    with pytest.raises(InputError, match="python/tuple is not allowed"):
+        parse_yaml("a: !!python/tuple 5\n")

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -27,20 +26,21 @@ import numpy as np
 import torch
 
 from benchmarks.fields import SCENES, lego
-from benchmarks.localisation_scenes import PROTOCOL, queries_of, read_route
+from benchmarks.localisation_records import counted, described
+from benchmarks.localisation_scenes import PROTOCOL, queries_of
+from benchmarks.localisation_speed import speed_part
+from benchmarks.localisation_tracking import tracking_part
+from benchmarks.localisation_trust import trust_part
 from benchmarks.solvers import feature_depth
 from fast_inerf_ros.config import replace
 from fast_inerf_ros.datasets.load import load_dataset
 from fast_inerf_ros.datasets.posed_images import PosedImages
 from fast_inerf_ros.datasets.synthetic.protocol import load_protocol
 from fast_inerf_ros.datasets.synthetic.render import Renderer
-from fast_inerf_ros.estimator.config import EstimatorConfig, TrackerConfig
-from fast_inerf_ros.estimator.estimate import Estimate, Status
+from fast_inerf_ros.estimator.config import EstimatorConfig
 from fast_inerf_ros.estimator.observation import Observation
 from fast_inerf_ros.estimator.pose_estimator import PoseEstimator
-from fast_inerf_ros.estimator.tracker import Tracker
 from fast_inerf_ros.evaluation.poses import pose_errors
-from fast_inerf_ros.evaluation.recall import wilson_interval
 from fast_inerf_ros.fields.checkpoint import load_field
 from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.inerf.features.registry import make_extractor
@@ -50,8 +50,6 @@ from fast_inerf_ros.inerf.landmarks import LandmarkMap
 from fast_inerf_ros.io.scene import Scene
 
 N_FOLDS = 5
-BLACKOUT = range(100, 115)
-"""Frames of a filmed trajectory that are replaced by black ones."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +69,7 @@ class Place:
     estimator: PoseEstimator
     questions: list[Question]
     unit: float
+    depth: float
 
 
 def main() -> int:
@@ -84,6 +83,8 @@ def main() -> int:
         "photographs": photographs_part,
         "tabletop": tabletop_part,
         "tracking": tracking_part,
+        "trust": lambda given: trust_part(given, all_places(given)),
+        "speed": speed_part,
     }
     for part in arguments.parts:
         trials = parts[part](arguments)
@@ -188,9 +189,10 @@ def place_of(
         )
         for index in range(len(asked))
     ]
-    unit = 1.0 if name == "lego" else feature_depth(training)
+    depth = feature_depth(training)
+    unit = 1.0 if name == "lego" else depth
     estimator = PoseEstimator(Scene("map", metric=False), field, config, landmarks)
-    return Place(name, estimator, questions, unit)
+    return Place(name, estimator, questions, unit, depth)
 
 
 def configuration(name: str) -> EstimatorConfig:
@@ -219,32 +221,12 @@ def trial(place: Place, question: Question) -> dict[str, Any]:
     return record | described(estimate, question.truth, place.unit) | alone(place, question)
 
 
-def described(estimate: Estimate, truth: SE3, unit: float) -> dict[str, Any]:
-    """What is kept of an estimate. nees: of a pose that was given."""
-    record: dict[str, Any] = {
-        "status": estimate.status.value,
-        "reason": estimate.reason,
-        "score": estimate.score,
-        "source": estimate.source.value,
-        "angle_deg": float("inf"),
-        "distance": float("inf"),
-    }
-    if estimate.T_world_camera is None or estimate.covariance is None:
-        return record
-    error = pose_errors(estimate.T_world_camera, truth)
-    twist = np.asarray((estimate.T_world_camera.inverse() @ truth).log())
-    record["angle_deg"] = float(np.degrees(error.rotation))
-    record["distance"] = float(error.translation) / unit
-    record["nees"] = float(twist @ np.linalg.solve(estimate.covariance, twist))
-    return record
-
-
 def alone(place: Place, question: Question) -> dict[str, Any]:
     """Errors of landmarks without refinement."""
-    matches = place.estimator.matched(question.observation)
+    matches = place.estimator.sources.matched(question.observation)
     found = None
     if matches is not None:
-        found = place.estimator.located(matches, question.observation.camera)
+        found = place.estimator.sources.located(matches, question.observation.camera)
     if found is None:
         return {"landmarks_angle_deg": float("inf"), "landmarks_distance": float("inf")}
     error = pose_errors(found.T_camera_world.inverse(), question.truth)
@@ -281,12 +263,6 @@ def summary(name: str, trials: list[dict[str, Any]], metric: bool = True) -> str
     return "\n".join(lines)
 
 
-def counted(good: np.ndarray) -> str:
-    """k/N with a Wilson interval."""
-    low, high = (float(x) for x in wilson_interval(int(good.sum()), max(1, len(good))))
-    return f"{int(good.sum())}/{len(good)} [{low:.2f}, {high:.2f}]"
-
-
 def tabletop_part(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Still queries of layouts, from landmarks alone."""
     trials: list[dict[str, Any]] = []
@@ -305,60 +281,18 @@ def layout_place(folder: Path, renderer: Renderer) -> Place:
         Question(f"{seed}/{index}", Observation(image, protocol.camera), truth)
         for index, (image, truth) in enumerate(queries_of(protocol, renderer, seed))
     ]
-    return Place(folder.name, PoseEstimator.load(folder / "scene.yaml"), questions, 1.0)
+    middle = sum(protocol.distance) / 2
+    estimator = PoseEstimator.load(folder / "scene.yaml")
+    return Place(folder.name, estimator, questions, 1.0, middle)
 
 
-def tracking_part(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """Filmed trajectories, with half a second of darkness in each."""
-    camera = load_protocol(PROTOCOL).camera
-    trials = []
-    for folder in arguments.layouts:
-        estimator = PoseEstimator.load(folder / "scene.yaml")
-        tracker = Tracker(estimator, TrackerConfig())
-        for number, (moment, truth, image) in enumerate(read_route(folder / "route.npz")):
-            if number >= arguments.most:
-                break
-            shown = np.zeros_like(image) if number in BLACKOUT else image
-            began = time.process_time()
-            tracked = tracker.update(Observation(shown, camera, int(moment * 1e9)))
-            record = {
-                "place": folder.name,
-                "frame": number,
-                "time": moment,
-                "state": tracked.state.value,
-                "stages": [timing.stage for timing in tracked.estimate.timings],
-                "processor_seconds": time.process_time() - began,
-                "seconds": tracked.estimate.seconds,
-            }
-            trials.append(record | described(tracked.estimate, truth, 1.0))
-    print(tracking_summary(trials), flush=True)
-    return trials
-
-
-def tracking_summary(trials: list[dict[str, Any]]) -> str:
-    """Frames that were lost, accuracy, recovery and processor time."""
-    light = [t for t in trials if t["frame"] not in BLACKOUT]
-    found = np.array([t["status"] == Status.LOCALISED.value for t in light])
-    angle = np.array([t["angle_deg"] for t in light])[found]
-    distance = np.array([t["distance"] for t in light])[found]
-    processor = np.array([t["processor_seconds"] for t in light]) * 1e3
-    recovery = [
-        min(
-            (t["time"] for t in light if t["place"] == name and t["frame"] > BLACKOUT[-1]
-             and t["status"] == Status.LOCALISED.value),
-            default=float("inf"),
-        ) - max(t["time"] for t in trials if t["place"] == name and t["frame"] <= BLACKOUT[-1])
-        for name in dict.fromkeys(t["place"] for t in trials)
-    ]  # fmt: skip
-    wrong = (angle > 5) | (distance > 0.05)
-    return (
-        f"tracking: {counted(found)} frames localised, {int(wrong.sum())} of them wrong; median "
-        f"{np.median(angle):.3f} deg {np.median(distance) * 1e3:.2f} mm, 99 % "
-        f"{np.percentile(angle, 99):.2f} deg {np.percentile(distance, 99) * 1e3:.1f} mm; "
-        f"first pose after the blackout {[round(r, 3) for r in recovery]} s after its last frame; "
-        f"processor mean {processor.mean():.1f} ms, 99 % {np.percentile(processor, 99):.1f} ms; "
-        f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB"
-    )
+def all_places(arguments: argparse.Namespace) -> list[Place]:
+    """Layouts, and the first fold of each real scene; lego where it is asked for."""
+    renderer = Renderer(2)
+    found = [layout_place(folder, renderer) for folder in arguments.layouts]
+    for scene in arguments.scenes:
+        found += list(photograph_places(scene, arguments))[:1]
+    return found
 
 
 if __name__ == "__main__":

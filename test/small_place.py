@@ -7,6 +7,7 @@ import functools
 import numpy as np
 from analytic_field import AnalyticField, camera_at, photograph, small_camera
 
+from fast_inerf_ros.config import replace
 from fast_inerf_ros.estimator.config import EstimatorConfig
 from fast_inerf_ros.estimator.observation import Observation
 from fast_inerf_ros.estimator.pose_estimator import PoseEstimator
@@ -59,9 +60,13 @@ def landmark_map() -> LandmarkMap:
     return LandmarkMap(landmarks(), PLACE.frame, MatchOptions())
 
 
-def estimator(config: EstimatorConfig | None = None, with_landmarks: bool = True) -> PoseEstimator:
+def estimator(
+    config: EstimatorConfig | None = None, with_landmarks: bool = True, scene: Scene | None = None
+) -> PoseEstimator:
+    """An estimator; without a search of views, which takes seconds here, unless asked for."""
     found = landmark_map() if with_landmarks else None
-    return PoseEstimator(Scene("map"), PLACE, config, found)
+    quick = replace(EstimatorConfig(), "views.enabled", False)
+    return PoseEstimator(scene or Scene("map"), PLACE, config or quick, found)
 
 
 def observation(image: np.ndarray, stamp_ns: int = 0, camera=CAMERA) -> Observation:

@@ -93,6 +93,21 @@ def read_sample(annotation: Annotation) -> PoseSample:
     return PoseSample(image, annotation.camera, objects, depth, annotation.image_path.stem)
 
 
+def load_classes(folder: str | PathLike[str]) -> dict[int, ObjectClass]:
+    """The classes that a data set's models describe, by their number.
+
+    Raises:
+        InputError: there are none, or their description is damaged.
+    """
+    found = _classes(Path(folder), set())
+    if not found:
+        raise InputError(
+            f"{folder}: expected models/models_info.json or model/<id>_<name>/, got neither: "
+            "give the folder of a data set"
+        )
+    return found
+
+
 def _scenes(root: Path, split: str) -> Iterator[tuple[Path, str]]:
     """Folders of images with the first word of their annotation files."""
     if (root / split / f"{split}_gt.json").is_file():

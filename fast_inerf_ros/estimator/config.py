@@ -63,6 +63,12 @@ class TrustOptions:
         "pixels had one error of the field in common. Landmarks count for as much more.",
         minimum=1e-3,
     )
+    colours_alone: float = option(
+        4.0,
+        doc="Further factor of the covariance of poses that no landmark had a say in: what is "
+        "wrong with the field moves all of its pixels.",
+        minimum=1e-3,
+    )
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from enum import Enum
 import numpy as np
 import numpy.typing as npt
 
+from fast_inerf_ros.estimator.verification import Evidence
 from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.posecnn.detection import Detection
 
@@ -62,7 +63,7 @@ class Estimate:
     and (6, 6) of body twists ``T_world_camera @ exp(x)``, translation first; both None where
     LOST. score: of the verification, 0 to 1, of the best pose that was found, also where it was
     not good enough. source: where its start came from. objects, detections: what was seen;
-    empty where nobody looked for objects.
+    empty where nobody looked for objects. evidence: what the score was made of.
     """
 
     status: Status
@@ -76,6 +77,7 @@ class Estimate:
     detections: tuple[Detection, ...]
     stamp_ns: int
     frame_id: str
+    evidence: Evidence | None = None
 
     @property
     def seconds(self) -> float:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from fast_inerf_ros.estimator.answers import lost
 from fast_inerf_ros.estimator.config import TrackerConfig
 from fast_inerf_ros.estimator.estimate import Estimate, Status, Tracked, TrackingState
 from fast_inerf_ros.estimator.following import Follower
 from fast_inerf_ros.estimator.motion import Motion
 from fast_inerf_ros.estimator.observation import Observation, PosePrior
-from fast_inerf_ros.estimator.pose_estimator import PoseEstimator, lost
+from fast_inerf_ros.estimator.pose_estimator import PoseEstimator
 from fast_inerf_ros.geometry.se3 import SE3
 
 

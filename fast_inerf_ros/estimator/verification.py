@@ -53,29 +53,54 @@ class Evidence:
     landmark_share: float
 
 
-def gather(
-    problem: Problem, T_world_camera: SE3, matches: Matches | None, max_error_px: float
-) -> Evidence:
-    """Compare the image with the field at a pose."""
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """The image and the field at a pose, small. image, rendered: (h, w, 3).
+
+    usable: (h, w), what may be compared; met: of that, where the field shows something.
+    points: (h, w, 3), the surface that each pixel shows, in the world, NaN where there is none.
+    """
+
+    image: Floats
+    rendered: Floats
+    usable: npt.NDArray[np.bool_]
+    met: npt.NDArray[np.bool_]
+    points: npt.NDArray[np.float64]
+
+
+def compare(problem: Problem, T_world_camera: SE3) -> Comparison:
+    """Render the field at a pose, beside the image."""
     level = build_pyramid(problem, problem.usable, (SIDE,))[0]
     usable = np.isfinite(level.bearings).all(axis=-1) & (level.channels[..., 3] >= WHOLLY_USABLE)
-    image = level.channels[..., :3]
-    rendered = np.zeros_like(image)
     view = render(problem, T_world_camera, level.bearings[usable])
+    rendered = np.zeros_like(level.channels[..., :3])
     rendered[usable] = view.color
-    if problem.background is None:
-        met = np.zeros(usable.shape, dtype=bool)
-        met[usable] = view.opacity >= SEEN
-    else:
-        met = usable
-    whole = correlation(image[met], rendered[met]) if met.sum() >= 32 else 0.0
-    blocks = block_correlations(image, rendered, met)
+    met = np.zeros(usable.shape, dtype=bool)
+    met[usable] = view.opacity >= SEEN
+    points = np.full((*usable.shape, 3), np.nan)
+    points[usable] = T_world_camera @ (level.bearings[usable] * view.depth[:, None])
+    return Comparison(level.channels[..., :3], rendered, usable, met, points)
+
+
+def gather(
+    problem: Problem,
+    comparison: Comparison,
+    T_world_camera: SE3,
+    matches: Matches | None,
+    max_error_px: float,
+) -> Evidence:
+    """Evidence for a pose, from a comparison at it and from matched landmarks."""
+    image, rendered = comparison.image, comparison.rendered
+    told = comparison.met if problem.background is None else comparison.usable
+    whole = correlation(image[told], rendered[told]) if told.sum() >= 32 else 0.0
+    blocks = block_correlations(image, rendered, told)
     n_agreeing, share = agreement(matches, problem.camera, T_world_camera, max_error_px)
+    n_usable = max(int(comparison.usable.sum()), 1)
     return Evidence(
         correlation=whole,
         agreeing=float(np.mean(blocks >= AGREEING)) if len(blocks) else 0.0,
         worst=float(np.quantile(blocks, 0.25)) if len(blocks) else 0.0,
-        coverage=float(np.mean(view.opacity >= SEEN)) if len(view.opacity) else 0.0,
+        coverage=float(comparison.met.sum()) / n_usable,
         landmarks=n_agreeing,
         landmark_share=share,
     )

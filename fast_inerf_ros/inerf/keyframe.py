@@ -108,17 +108,20 @@ class GrowingKeyframe:
         self._depth[chosen] = np.where(np.isfinite(view.depth), view.depth, np.inf)
         self._n_done += n_rays
 
+    def picture(self) -> Floats:
+        """Colours (h, w, 3) so far, black where the lens sees nothing."""
+        color = np.zeros((*self._valid.shape, 3), dtype=np.float32)
+        color[self._valid] = self._color
+        return color
+
     def finished(self, max_points: int, generator: np.random.Generator) -> Keyframe:
         """The keyframe, with up to ``max_points`` points at each level."""
         shape = self._valid.shape
-        color = np.zeros((*shape, 3), dtype=np.float32)
         depth = np.full(shape, np.inf, dtype=np.float32)
         opacity = np.zeros(shape, dtype=np.float32)
-        color[self._valid], opacity[self._valid] = self._color, self._opacity
-        depth[self._valid] = self._depth
-        return _keyframe(
-            self.T_world_key, self._levels, (color, depth, opacity), max_points, generator
-        )
+        depth[self._valid], opacity[self._valid] = self._depth, self._opacity
+        view = (self.picture(), depth, opacity)
+        return _keyframe(self.T_world_key, self._levels, view, max_points, generator)
 
 
 def _keyframe(

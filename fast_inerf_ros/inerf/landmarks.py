@@ -19,6 +19,7 @@ from fast_inerf_ros.config import option
 from fast_inerf_ros.geometry.camera import Camera
 from fast_inerf_ros.geometry.field_frame import FieldFrame
 from fast_inerf_ros.geometry.se3 import SE3
+from fast_inerf_ros.geometry.similarity import Similarity
 from fast_inerf_ros.inerf.features.feature import Features
 
 Floats = npt.NDArray[np.float64]
@@ -102,13 +103,18 @@ class Matches:
 
 
 class LandmarkMap:
-    """Landmarks in the world, ready to be searched. Searches change nothing."""
+    """Landmarks in the world, ready to be searched. Searches change nothing.
+
+    points, views: (n, 3), as of ``Landmarks``. viewpoints: T_world_camera (p,) of the photographs.
+    """
 
     def __init__(self, landmarks: Landmarks, frame: FieldFrame, options: MatchOptions) -> None:
         matrix = frame.matrix()
         scaled = landmarks.points.astype(np.float64) * frame.metres_per_unit
         self.points: Floats = scaled @ matrix[:3, :3].T + matrix[:3, 3]
         self.views: Floats = landmarks.views.astype(np.float64) @ matrix[:3, :3].T
+        similarity = Similarity(frame.T_world_field, frame.metres_per_unit)
+        self.viewpoints = similarity.pose_to_target(SE3.from_matrix(landmarks.viewpoints))
         self.landmarks, self.options = landmarks, options
         self._descriptors = landmarks.descriptors.astype(np.float32)
         self._owner = landmarks.owner.astype(np.int64)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -18,6 +20,11 @@ def corners(item: SceneObject) -> Floats:
     half = np.asarray(item.extent) / 2
     signs = np.stack(np.meshgrid(*[(-1.0, 1.0)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
     return np.asarray(np.asarray(item.box_centre) + signs * half)
+
+
+def grown(item: SceneObject, margin: float) -> SceneObject:
+    """The object with a box that reaches farther by a margin in metres, all around."""
+    return replace(item, extent=tuple(length + 2 * margin for length in item.extent))
 
 
 def box_segments(

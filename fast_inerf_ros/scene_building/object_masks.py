@@ -2,7 +2,8 @@
 
 A pixel belongs to an object where at least half of its light is absorbed within the object's
 box, and what lies before the box absorbs less than half. The first alone is the silhouette with
-its hidden parts. Nothing hangs on a single depth, which mixes near and far at soft edges.
+its hidden parts. Boxes are grown by the softness of the field, or else its soft surfaces would
+be cut in halves. Nothing hangs on a single depth, which mixes near and far at soft edges.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from fast_inerf_ros.errors import InputError
 from fast_inerf_ros.geometry.camera import Camera
 from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.io.scene import SceneObject
-from fast_inerf_ros.scene_building.object_boxes import box_segments, corners
+from fast_inerf_ros.scene_building.object_boxes import box_segments, corners, grown
 from fast_inerf_ros.scene_building.placed_field import PlacedField
 from fast_inerf_ros.scene_building.support import support_height
 
@@ -46,6 +47,7 @@ class ObjectLabeller:
         self.placed = placed
         self.objects = tuple(objects)
         self._floors = [support_height(placed, item) for item in self.objects]
+        self._boxes = [grown(item, placed.softness) for item in self.objects]
 
     def labels(
         self, camera: Camera, T_world_camera: SE3
@@ -56,11 +58,11 @@ class ObjectLabeller:
         BOP. Left out are objects whose origin is behind the camera.
         """
         found = []
-        for item, floor in zip(self.objects, self._floors, strict=True):
+        for item, box, floor in zip(self.objects, self._boxes, self._floors, strict=True):
             T_camera_object = T_world_camera.inverse() @ item.T_world_object
             if T_camera_object.translation[2] <= 0:
                 continue
-            truth = self._truth(item, floor, camera, T_world_camera)
+            truth = self._truth(box, floor, camera, T_world_camera)
             if truth.n_all:
                 found.append((item, truth))
         return tuple(found)

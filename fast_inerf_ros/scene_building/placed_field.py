@@ -14,6 +14,7 @@ from fast_inerf_ros.datasets.posed_images import PosedImages
 from fast_inerf_ros.errors import InputError
 from fast_inerf_ros.fields.checkpoint import load_field, load_state
 from fast_inerf_ros.fields.field import Field
+from fast_inerf_ros.fields.voxel import VoxelField
 from fast_inerf_ros.geometry.camera import Camera
 from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.geometry.similarity import Similarity
@@ -42,6 +43,14 @@ class PlacedField:
             load_field(scene.resolve(scene.field.checkpoint), device),
             Similarity(scene.field.T_world_field, scene.field.metres_per_unit),
         )
+
+    @property
+    def softness(self) -> float:
+        """How far in metres surfaces may be from their place: half a voxel; 0 without voxels."""
+        if not isinstance(self.field, VoxelField):
+            return 0.0
+        domain = self.field.grid.domain
+        return float(0.5 * self.world_from_field.scale * (domain.unit / domain.scale).max())
 
     def view(self, camera: Camera, T_world_camera: SE3) -> View:
         """Image of a camera; depth in metres."""

@@ -32,25 +32,27 @@ def support_height(placed: PlacedField, item: SceneObject) -> float | None:
     """Height in the world up to which the surface around an object's foot may reach.
 
     Rays go straight down around the box, from the height of its top. None where there is no
-    surface near the foot, or where it stays below the box. World z must point up.
+    surface near the foot. World z must point up.
     """
     points = np.asarray(item.T_world_object @ corners(item))
     bottom, top = float(points[:, 2].min()), float(points[:, 2].max())
+    window = max(SHARE_OF_HEIGHT * (top - bottom), 2 * placed.softness)
     origins = _places_around(points, top)
     down = np.tile([0.0, 0.0, -1.0], (len(origins), 1))
     near, far = box_segments(item, origins, down)
     origins = origins[far <= near]
-    reach = np.full(len(origins), top - bottom + SHARE_OF_HEIGHT * (top - bottom))
+    reach = np.full(len(origins), top - bottom + window)
     depth = placed.surfaces(origins, down[: len(origins)], np.zeros_like(reach), reach)
     height = top - depth.astype(np.float64)
-    height = height[np.abs(height - bottom) < SHARE_OF_HEIGHT * (top - bottom)]
+    height = height[np.abs(height - bottom) < window]
     if len(height) < LEAST_SHARE * len(origins):
         return None
     middle = float(np.median(height))
     spread = MAD_TO_DEVIATION * float(np.median(np.abs(height - middle)))
-    raised = middle + DEVIATIONS * spread + CLEARANCE * (top - bottom)
-    highest = min(raised, bottom + SHARE_OF_HEIGHT * (top - bottom))
-    return highest if highest > bottom else None
+    # What else stands around widens the spread, but no surface is softer than the field.
+    rough = min(DEVIATIONS * spread, max(placed.softness, CLEARANCE * (top - bottom)))
+    raised = middle + rough + CLEARANCE * (top - bottom)
+    return min(raised, bottom + SHARE_OF_HEIGHT * (top - bottom))
 
 
 def _places_around(points: Floats, height: float) -> Floats:

@@ -1,0 +1,81 @@
+"""Frames a second and the time of one estimate, for an idle machine.
+
+`python -m benchmarks.localisation speed --layouts FOLDER` follows the filmed trajectory of one
+layout (no blackout) and estimates some of its images from nothing. Wall-clock times: they mean
+something only where nothing else runs; the load is printed beside them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import time
+from typing import Any
+
+import numpy as np
+
+from benchmarks.localisation_scenes import PROTOCOL, read_route
+from fast_inerf_ros.datasets.synthetic.protocol import load_protocol
+from fast_inerf_ros.estimator.estimate import Status
+from fast_inerf_ros.estimator.observation import Observation
+from fast_inerf_ros.estimator.pose_estimator import PoseEstimator
+from fast_inerf_ros.estimator.tracker import Tracker
+
+ESTIMATED = 30
+"""Images that are estimated in full."""
+
+
+def speed_part(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Measure tracking and single estimates on the first layout given."""
+    camera = load_protocol(PROTOCOL).camera
+    folder = arguments.layouts[0]
+    estimator = PoseEstimator.load(folder / "scene.yaml")
+    frames = read_route(folder / "route.npz")[: arguments.most]
+    images = [Observation(image, camera, int(moment * 1e9)) for moment, _, image in frames]
+    estimator.warm_up(camera)
+    trials = [tracked(estimator, images), estimated(estimator, images)]
+    for record in trials:
+        print(line(record), flush=True)
+    return trials
+
+
+def tracked(estimator: PoseEstimator, images: list[Observation]) -> dict[str, Any]:
+    """Wall-clock seconds of every frame after the first, which is an estimate."""
+    tracker, seconds, n_lost = Tracker(estimator), [], 0
+    tracker.update(images[0])
+    processor = time.process_time()
+    for image in images[1:]:
+        began = time.perf_counter()
+        found = tracker.update(image)
+        seconds.append(time.perf_counter() - began)
+        n_lost += found.estimate.status is Status.LOST
+    processor = time.process_time() - processor
+    return {"what": "tracking", "seconds": seconds, "processor": processor, "lost": n_lost}
+
+
+def estimated(estimator: PoseEstimator, images: list[Observation]) -> dict[str, Any]:
+    """Wall-clock seconds of estimates without a prior."""
+    chosen = images[:: max(1, len(images) // ESTIMATED)]
+    seconds, n_lost = [], 0
+    processor = time.process_time()
+    for image in chosen:
+        began = time.perf_counter()
+        found = estimator.estimate(image)
+        seconds.append(time.perf_counter() - began)
+        n_lost += found.status is Status.LOST
+    processor = time.process_time() - processor
+    return {"what": "estimate", "seconds": seconds, "processor": processor, "lost": n_lost}
+
+
+def line(record: dict[str, Any]) -> str:
+    """One line of the table."""
+    seconds = np.array(record["seconds"]) * 1e3
+    processor = record["processor"] / len(seconds) * 1e3
+    return (
+        f"{record['what']}: {len(seconds)} images of 640x480, mean {seconds.mean():.1f} ms "
+        f"({1e3 / seconds.mean():.1f} a second), median {np.median(seconds):.1f}, 99 % "
+        f"{np.percentile(seconds, 99):.1f}, processor {processor:.1f} "
+        f"ms; {record['lost']} lost; load {os.getloadavg()[0]:.1f}; peak memory "
+        f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB"
+    )

@@ -1,0 +1,120 @@
+"""All that can say where to begin: a prior, landmarks, objects, and views of the field."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fast_inerf_ros.errors import InputError
+from fast_inerf_ros.estimator.config import EstimatorConfig
+from fast_inerf_ros.estimator.estimate import Source
+from fast_inerf_ros.estimator.hypotheses import Hypothesis, of_landmarks
+from fast_inerf_ros.estimator.motion import is_finite
+from fast_inerf_ros.estimator.observation import Observation, PosePrior
+from fast_inerf_ros.fields.field import Field
+from fast_inerf_ros.geometry.camera import Camera
+from fast_inerf_ros.geometry.pnp import PnpResult, solve_pnp
+from fast_inerf_ros.geometry.se3 import SE3
+from fast_inerf_ros.inerf.features.registry import make_extractor
+from fast_inerf_ros.inerf.initialise import poses_from_objects
+from fast_inerf_ros.inerf.landmarks import LandmarkMap, Matches, features_of
+from fast_inerf_ros.inerf.problem import Problem
+from fast_inerf_ros.inerf.view_search import ViewSearch
+from fast_inerf_ros.inerf.views import around
+from fast_inerf_ros.io.scene import Scene
+from fast_inerf_ros.posecnn.detection import Detection
+from fast_inerf_ros.posecnn.detector import Detector
+
+
+class Sources:
+    """What a scene offers to start from. landmarks, detector: None where it has none."""
+
+    def __init__(
+        self,
+        scene: Scene,
+        scene_field: Field,
+        config: EstimatorConfig,
+        landmarks: LandmarkMap | None,
+        detector: Detector | None,
+    ) -> None:
+        self.scene, self.field, self.config = scene, scene_field, config
+        self.landmarks, self.detector = landmarks, detector
+        self._views: ViewSearch | None = None
+        self._extractor = None
+        if landmarks is not None:
+            self._extractor = make_extractor(landmarks.landmarks.extractor)
+
+    def detected(self, observation: Observation) -> tuple[Detection, ...]:
+        """Objects that PoseCNN finds; none where there is no network."""
+        if self.detector is None:
+            return ()
+        return self.detector.detect(observation.image, observation.camera)
+
+    def matched(self, observation: Observation) -> Matches | None:
+        """Landmarks that are seen in an image, None where the scene has no map."""
+        if self.landmarks is None or self._extractor is None:
+            return None
+        extract, options = self._extractor.extract, self.landmarks.options
+        features = features_of(observation.image, observation.camera, extract, options)
+        return self.landmarks.match(features)
+
+    def located(self, matches: Matches, camera: Camera) -> PnpResult | None:
+        """Where the matched landmarks alone put the camera, None where they agree on nothing."""
+        return solve_pnp(
+            matches.points,
+            matches.pixels,
+            camera,
+            max_error_px=self.max_error_px(camera),
+            min_inliers=self.config.landmarks.min_inliers,
+            generator=np.random.default_rng(self.config.seed),
+        )
+
+    def max_error_px(self, camera: Camera) -> float:
+        """Largest reprojection error of a landmark, in pixels of the image as it is."""
+        options = self.config.landmarks
+        longest = max(camera.width, camera.height)
+        return options.max_error_px * max(1.0, longest / options.match.longest_side)
+
+    def hypotheses(
+        self,
+        camera: Camera,
+        prior: PosePrior | None,
+        detections: tuple[Detection, ...],
+        matches: Matches | None,
+    ) -> list[Hypothesis]:
+        """Hypotheses of all sources but the views, in no order."""
+        found = []
+        if prior is not None and is_finite(prior.T_world_camera):
+            found.append(Hypothesis(prior.T_world_camera, Source.PRIOR))
+        if matches is not None:
+            located = self.located(matches, camera)
+            if located is not None:
+                found.append(of_landmarks(located, len(matches)))
+        return found + self._of_objects(detections, camera)
+
+    def searched(self, problem: Problem) -> list[Hypothesis]:
+        """Hypotheses of views that look like the image; they are rendered at the first call."""
+        if self._views is None:
+            options = self.config.views
+            self._views = ViewSearch(self._viewpoints(), options.n_aligned, options.n_kept)
+        poses = self._views.search(problem, np.random.default_rng(self.config.seed))
+        return [Hypothesis(pose, Source.VIEWS) for pose in poses]
+
+    def _of_objects(self, detections: tuple[Detection, ...], camera: Camera) -> list[Hypothesis]:
+        if not detections or not self.scene.objects:
+            return []
+        try:
+            poses = poses_from_objects(detections, self.scene.objects, camera, self.config.objects)
+        except InputError:  # detections with numbers that are not finite
+            return []
+        return [
+            Hypothesis(item.T_world_camera, Source.OBJECTS, covariance=item.covariance)
+            for item in poses
+        ]
+
+    def _viewpoints(self) -> SE3:
+        """Where the photographs were taken, or all around the field."""
+        count = self.config.views.count
+        if self.landmarks is None:
+            return around(self.field, count)
+        poses = self.landmarks.viewpoints
+        return poses[:: max(1, -(-poses.batch_shape[0] // count))]

@@ -1,0 +1,49 @@
+"""Objects that have moved are found, left out and reported."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from analytic_field import BOXES, AnalyticField
+from small_place import VIEW, estimator, observation, picture
+
+from fast_inerf_ros.estimator.estimate import Status
+from fast_inerf_ros.evaluation.poses import pose_errors
+from fast_inerf_ros.geometry.se3 import SE3
+from fast_inerf_ros.geometry.so3 import SO3
+from fast_inerf_ros.io.scene import Scene, SceneObject
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def scene():
+    """The three boxes of the place as objects, and one that nobody can see."""
+    objects = []
+    for number, (low, high) in enumerate((*BOXES, ((5.0, 5, 5), (5.1, 5.1, 5.1)))):
+        low, high = np.array(low), np.array(high)
+        pose = SE3(SO3.identity(), (low + high) / 2)
+        objects.append(SceneObject(f"box_{number}", number + 1, pose, tuple(high - low)))
+    return Scene("map", objects=tuple(objects))
+
+
+def test_objects_that_stand_where_they_should_are_reported_as_such():
+    found = estimator(scene=scene()).estimate(observation(picture(VIEW)))
+    assert found.status is Status.LOCALISED
+    assert {item.label for item in found.objects} <= {"box_0", "box_1", "box_2"}
+    assert len(found.objects) >= 2
+    assert not any(item.moved for item in found.objects)
+    assert all(item.score > 0.7 for item in found.objects)
+
+
+def test_an_object_that_was_taken_away_is_reported_and_does_no_harm():
+    without = AnalyticField(frequency=60.0, boxes=(*BOXES[:2], ((9.0, 9, 9), (9.1, 9.1, 9.1))))
+    found = estimator(scene=scene()).estimate(observation(picture(VIEW, without)))
+    assert found.status is Status.LOCALISED, found.reason
+    assert [item.label for item in found.objects if item.moved] == ["box_2"]
+    error = pose_errors(found.T_world_camera, VIEW)
+    assert np.degrees(error.rotation) < 0.1
+    assert error.translation < 0.003
+
+
+def test_without_objects_nothing_is_reported():
+    assert estimator().estimate(observation(picture(VIEW))).objects == ()

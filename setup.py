@@ -21,6 +21,7 @@ ROOT = Path(__file__).parent
 EXECUTABLES = {
     "build_landmarks": "fast_inerf_ros.training.build_landmarks:main",
     "collect_images": "fast_inerf_ros.nodes.collect_images:main",
+    "evaluate_posecnn": "fast_inerf_ros.training.evaluate_posecnn:main",
     "generate_tabletop": "fast_inerf_ros.datasets.synthetic.generate_tabletop:main",
     "inerf": "fast_inerf_ros.nodes.inerf:main",
     "plot_inerf": "fast_inerf_ros.experiments.plot_inerf:main",
@@ -30,8 +31,10 @@ EXECUTABLES = {
     "replay": "fast_inerf_ros.nodes.replay:main",
     "run_inerf": "fast_inerf_ros.experiments.run_inerf:main",
     "run_nerf": "fast_inerf_ros.training.run_nerf:main",
+    "run_posecnn": "fast_inerf_ros.training.run_posecnn:main",
     "self_label": "fast_inerf_ros.scene_building.self_label:main",
     "train_nerf": "fast_inerf_ros.nodes.train_nerf:main",
+    "train_posecnn": "fast_inerf_ros.nodes.train_posecnn:main",
 }
 
 # ros2 run and ros2 launch look for executables in lib/<package>/. colcon puts them there

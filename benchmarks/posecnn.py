@@ -1,8 +1,11 @@
-"""Latency of pose networks on this machine: network, voting, decoding, and all of it.
+"""Pose networks on this machine: latency, and quality on images that no training has seen.
 
-python -m benchmarks.posecnn [--repeats N] [--threads N]; JSON in benchmarks/results/. A
-network with random weights is measured: the arithmetic is the same, and what it would have
-found is put in its place, so that voting and decoding have ten objects to find.
+python -m benchmarks.posecnn [--repeats N] [--threads N] [--checkpoint tabletop.pt]
+    [--ycb-checkpoint ycb.pt]
+
+JSON in benchmarks/results/posecnn.json, and a table of all floors. For latency a network with
+random weights is measured: the arithmetic is the same, and what it would have found is put in
+its place, so that voting and decoding have ten objects to find.
 """
 
 from __future__ import annotations
@@ -20,6 +23,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks._posecnn_quality import (
+    Row,
+    floor_row,
+    measured_quality,
+    other_renderer_rows,
+    protocol_images,
+    protocol_rows,
+    ycb_frames,
+)
 from fast_inerf_ros.command_line import run
 from fast_inerf_ros.config import option
 from fast_inerf_ros.geometry.camera import Camera
@@ -42,6 +54,16 @@ class PoseCnnBenchmarkConfig:
     repeats: int = option(30, doc="Runs of each measurement.", minimum=3)
     threads: int = option(0, doc="Threads; 0 for torch's own choice.", minimum=0)
     onnx: bool = option(True, doc="Also measure onnxruntime, where it is installed.")
+    latency: bool = option(True, doc="Measure latencies.")
+    checkpoint: str = option("", doc="Network to try on the protocol's images; empty for none.")
+    protocol_images: str = option(
+        "", doc="Folder of these images; rendered there, or beside the results, if missing."
+    )
+    ycb_checkpoint: str = option(
+        "", doc="Network to try on $FAST_INERF_DATA/ycbv_syn; empty for none."
+    )
+    ycb_data: str = option("", doc="Folder of the data set that network was trained on.")
+    input_width: int = option(320, doc="Width of the network's input for quality.", minimum=32)
 
 
 def measured(repeats: int, work: Callable[[], Any]) -> dict[str, float]:
@@ -137,16 +159,10 @@ def onnx_network(network: Any, width: int, height: int, threads: int) -> OnnxNet
     return OnnxNetwork(path, threads)
 
 
-def main_with(config: PoseCnnBenchmarkConfig) -> None:
-    """Measure and print everything."""
-    if config.threads:
-        torch.set_num_threads(config.threads)
+def measured_latencies(config: PoseCnnBenchmarkConfig) -> dict[str, Any]:
+    """Latencies at both sizes, of both backends, and of voting alone."""
     network = make_network(NetworkConfig(LABELS))
-    result: dict[str, Any] = {
-        "threads": torch.get_num_threads(),
-        "load_average": os.getloadavg()[0],
-        "weights": "random",
-    }
+    result: dict[str, Any] = {}
     for width, height in ((320, 240), (640, 480)):
         entry = {"torch": latencies(network, width, height, config.repeats)}
         if config.onnx:
@@ -160,10 +176,67 @@ def main_with(config: PoseCnnBenchmarkConfig) -> None:
     for width, height in ((640, 480), (1920, 1080)):
         result[f"voting_{width}x{height}"] = voting_latency(width, height, config.repeats)
     result["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return result
+
+
+def latency_rows(result: dict[str, Any]) -> list[Row]:
+    """Rows of the table: the faster backend counts, both are in the JSON."""
+    rows = []
+    for size, floor in (("320x240", 60.0), ("640x480", 120.0)):
+        times = {
+            backend: entry["image_to_detections"]["median_ms"]
+            for backend, entry in result[size].items()
+        }
+        best = min(times, key=lambda backend: times[backend])
+        what = f"network, voting, decoding {size} ms ({best})"
+        rows.append(floor_row(what, times[best], "<=", floor))
+    voting = result["voting_640x480"]["median_ms"]
+    rows.append(floor_row("voting alone 640x480, 10 classes, ms", voting, "<=", 15.0))
+    rows.append(floor_row("peak memory MB", round(result["peak_memory_mb"], 1), "<=", 600.0))
+    return rows
+
+
+def main_with(config: PoseCnnBenchmarkConfig) -> None:
+    """Measure and print everything."""
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    result: dict[str, Any] = {
+        "threads": torch.get_num_threads(),
+        "load_average": os.getloadavg()[0],
+    }
+    rows: list[Row] = []
+    if config.latency:  # first: memory counts from the start of the process
+        result["latency"] = {"weights": "random", **measured_latencies(config)}
+        rows += latency_rows(result["latency"])
     RESULTS.mkdir(exist_ok=True)
+    if config.checkpoint:
+        folder = Path(config.protocol_images or RESULTS / "posecnn_protocol")
+        images = protocol_images(folder, config.threads)
+        output = RESULTS / "posecnn_protocol_report"
+        result["protocol"] = measured_quality(
+            config.checkpoint, images, output, "test", config.input_width
+        )
+        rows += protocol_rows(result["protocol"])
+    if config.ycb_checkpoint:
+        frames = Path(os.environ.get("FAST_INERF_DATA", "")) / "ycbv_syn" / "props_like"
+        models = Path(config.ycb_data) / "models"
+        images = ycb_frames(RESULTS / "posecnn_ycbv", frames, models)
+        output = RESULTS / "posecnn_ycbv_report"
+        result["ycbv_syn"] = measured_quality(
+            config.ycb_checkpoint, images, output, "train", config.input_width
+        )
+        rows += other_renderer_rows(result["ycbv_syn"])
+    result["rows"] = rows
     text = json.dumps(result, indent=1)
     (RESULTS / "posecnn.json").write_text(text + "\n", encoding="utf-8")
-    sys.stdout.write(text + "\n")
+    for row in rows:
+        sys.stdout.write(_line(row) + "\n")
+
+
+def _line(row: Row) -> str:
+    value = "none" if row["value"] is None else f"{row['value']:.4g}"
+    verdict = {True: "met", False: "MISSED"}.get(row.get("met"), "")  # type: ignore[arg-type]
+    return f"{row['what']:60} {value:>10} {row.get('floor', ''):>10} {verdict}"
 
 
 if __name__ == "__main__":

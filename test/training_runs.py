@@ -9,8 +9,9 @@ import numpy as np
 from fast_inerf_ros import command_line
 from fast_inerf_ros.io.tensor_file import load_tensors
 from fast_inerf_ros.training.loop import Task
-from fast_inerf_ros.training.nerf import Watch, train_nerf
+from fast_inerf_ros.training.nerf import train_nerf
 from fast_inerf_ros.training.options import TrainNerfConfig
+from fast_inerf_ros.training.reporting import Watch
 from fast_inerf_ros.training.stop_request import StopRequest
 
 SMALL = {

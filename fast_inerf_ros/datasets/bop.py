@@ -70,6 +70,11 @@ def load_pose_set(
     return PoseSet(annotations, _classes(root, used), read_sample)
 
 
+def has_split(folder: str | PathLike[str], split: str) -> bool:
+    """Whether a data set has annotations of a split."""
+    return any(_scenes(Path(folder), split))
+
+
 def read_sample(annotation: Annotation) -> PoseSample:
     """Read the pixels of an annotated image.
 

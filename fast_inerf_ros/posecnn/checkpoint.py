@@ -43,10 +43,16 @@ class PoseCheckpoint:
     training: Mapping[str, Any] = field(default_factory=dict)
 
 
-def save_checkpoint(checkpoint: PoseCheckpoint, path: str | PathLike[str]) -> None:
-    """Write a checkpoint atomically; the same checkpoint always gives the same bytes."""
+def save_checkpoint(
+    checkpoint: PoseCheckpoint, path: str | PathLike[str], *, half: bool = False
+) -> None:
+    """Write a checkpoint atomically; the same checkpoint always gives the same bytes.
+
+    half: store weights in half precision, in a file of half the size: they are read back as
+        float32, up to 2^-11 of themselves away (larger ones than float16 knows stay as they are).
+    """
     network = checkpoint.network
-    state = {name: value.detach().cpu() for name, value in network.state_dict().items()}
+    state = {name: _stored(value, half) for name, value in network.state_dict().items()}
     save_tensors(
         path,
         {
@@ -99,6 +105,14 @@ def restored(config: NetworkConfig, state: Mapping[str, Tensor], source: str) ->
     check_weights(state, expected, source)
     network.load_state_dict({name: value.float() for name, value in state.items()}, assign=True)
     return network.requires_grad_(True).eval()
+
+
+def _stored(value: Tensor, half: bool) -> Tensor:
+    stored = value.detach().cpu()
+    if not half:
+        return stored
+    small = stored.to(torch.float16)
+    return small if bool(torch.isfinite(small).all()) else stored
 
 
 def _config(values: object, source: str) -> NetworkConfig:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fast_inerf_ros.training.processes import Processes
-from fast_inerf_ros.training.trainer import FieldTraining, StepReport
+from fast_inerf_ros.training.trainer import StepReport, Training
 
 Clock = Callable[[], float]
 
@@ -34,7 +34,7 @@ class Moment:
     report: of the last step, None before the first of this run.
     """
 
-    training: FieldTraining
+    training: Training
     seconds: float
     progress: float
     report: StepReport | None = None
@@ -69,7 +69,7 @@ class Task:
 
 
 def run_training(
-    training: FieldTraining,
+    training: Training,
     budget: Budget,
     tasks: Sequence[Task],
     stop: Callable[[], bool],

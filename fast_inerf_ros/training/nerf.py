@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from fast_inerf_ros.config import dump, parse, values_of
+from fast_inerf_ros.config import dump
 from fast_inerf_ros.datasets.load import load_dataset
 from fast_inerf_ros.datasets.posed_images import PosedImages
 from fast_inerf_ros.errors import InputError
@@ -21,8 +20,16 @@ from fast_inerf_ros.training.checkpoints import CheckpointStore
 from fast_inerf_ros.training.loop import Budget, Moment, Task
 from fast_inerf_ros.training.options import TrainNerfConfig
 from fast_inerf_ros.training.processes import Processes, joined_processes
-from fast_inerf_ros.training.progress import Observer, ProgressBar, ScalarLog, tensorboard_log
+from fast_inerf_ros.training.progress import Observer
 from fast_inerf_ros.training.recipes import budget_of, new_training
+from fast_inerf_ros.training.reporting import (
+    CHECKPOINTS,
+    CONFIG_FILE,
+    Watch,
+    log_end,
+    report_changes,
+    usual_observers,
+)
 from fast_inerf_ros.training.results import VideoFiles, render_path, render_test_set, write_videos
 from fast_inerf_ros.training.session import (
     SavingPlan,
@@ -33,22 +40,12 @@ from fast_inerf_ros.training.session import (
     tell_figures,
 )
 from fast_inerf_ros.training.stop_request import StopRequest
+from fast_inerf_ros.training.trainer import FieldTraining, as_field_training
 from fast_inerf_ros.training.validation import evaluate, evenly
 
 FIELD_FILE = "field.npz"
-CONFIG_FILE = "config.yaml"
-SCALARS_FILE = "scalars.jsonl"
-CHECKPOINTS = "checkpoints"
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Watch:
-    """Somebody beside the loop, such as a ROS node: observers, and tasks between steps."""
-
-    observers: Sequence[Observer] = ()
-    tasks: Sequence[Task] = ()
 
 
 Watcher = Callable[[PosedImages], Watch]
@@ -98,7 +95,7 @@ def _session(
     processes: Processes,
     device: torch.device,
     folder: Path,
-) -> Session:
+) -> Session[FieldTraining]:
     store = _store(config, folder)
     if processes.is_first:
         store.folder.mkdir(exist_ok=True)
@@ -107,13 +104,13 @@ def _session(
     session = Session(training, budget_of(config), store, dump(config), processes)
     resume_newest(session, store, processes, wanted=config.resume)
     if processes.is_first:
-        _report_changes(config, folder)
+        report_changes(config, folder)
         write_text(folder / CONFIG_FILE, dump(config))
     return session
 
 
 def _train(
-    session: Session,
+    session: Session[FieldTraining],
     config: TrainNerfConfig,
     posed: PosedImages,
     stop: StopRequest,
@@ -131,16 +128,23 @@ def _train(
     session.training.prepare()
     observers: list[Observer] = []
     if processes.is_first:
-        observers = [*_observers(session, config, folder), *watch.observers]
+        observers = [
+            *usual_observers(session, folder, tensorboard=config.tensorboard),
+            *watch.observers,
+        ]
     tasks = [*_validation(config, posed, observers), *watch.tasks]
     plan = SavingPlan(config.checkpoint_steps, config.checkpoint_seconds)
     with stop:
         moment = session.run(tasks, observers, stop, plan)
-    _log_end(moment, stop)
+    log_end(moment, stop)
 
 
 def _finish(
-    session: Session, config: TrainNerfConfig, posed: PosedImages, stop: StopRequest, folder: Path
+    session: Session[FieldTraining],
+    config: TrainNerfConfig,
+    posed: PosedImages,
+    stop: StopRequest,
+    folder: Path,
 ) -> None:
     """Write the field, and render unless somebody waits for the end."""
     if session.training.step_count == 0:
@@ -183,16 +187,6 @@ def _store(config: TrainNerfConfig, folder: Path) -> CheckpointStore:
     return CheckpointStore(folder / CHECKPOINTS, config.keep_checkpoints)
 
 
-def _observers(session: Session, config: TrainNerfConfig, folder: Path) -> Iterator[Observer]:
-    step = session.training.step_count
-    yield ProgressBar(session.budget.progress(step, session.seconds))
-    yield ScalarLog(folder / SCALARS_FILE, step)
-    if config.tensorboard:
-        board = tensorboard_log(folder / "tensorboard", step)
-        if board is not None:
-            yield board
-
-
 def _validation(
     config: TrainNerfConfig, posed: PosedImages, observers: Sequence[Observer]
 ) -> Iterator[Task]:
@@ -205,29 +199,9 @@ def _validation(
     chosen = evenly(posed.splits.val, plan.n_images)
 
     def validate(moment: Moment) -> None:
-        scores = evaluate(moment.training.field(), posed, chosen, config.background_color)
+        scores = evaluate(
+            as_field_training(moment.training).field(), posed, chosen, config.background_color
+        )
         tell_figures(observers, moment, scores.figures("val/"))
 
     yield Task(validate, plan.every_steps, plan.every_seconds, at_end=True)
-
-
-def _log_end(moment: Moment, stop: StopRequest) -> None:
-    why = "stopped" if stop.is_set() else "trained"
-    logger.info("%s: %d steps in %.1f s", why, moment.step, moment.seconds)
-
-
-def _report_changes(config: TrainNerfConfig, folder: Path) -> None:
-    """Say which options differ from those of the run before."""
-    file = folder / CONFIG_FILE
-    if not file.exists():
-        return
-    try:
-        before = values_of(parse(TrainNerfConfig, file.read_text(encoding="utf-8")))
-    except (InputError, UnicodeDecodeError) as error:
-        logger.warning("options of the run before cannot be read: %s", error)
-        return
-    for name, value in values_of(config).items():
-        if before[name] != value:
-            logger.info(
-                "changed since the run before: %s from %r to %r", name, before[name], value
-            )

@@ -33,31 +33,33 @@ class Observer(Protocol):
         """At the end."""
 
 
-class RayRate:
-    """Rays per second, smoothed over about the last seconds."""
+class ItemRate:
+    """Rays or images per second, smoothed over about the last seconds."""
 
     def __init__(self, memory_s: float = 5.0) -> None:
         self._memory_s = memory_s
-        self._rays = self._seconds = 0.0
+        self._items = self._seconds = 0.0
         self._last: float | None = None
 
-    def add(self, n_rays: int, seconds: float) -> None:
+    def add(self, n_items: int, seconds: float) -> None:
         """Note a step that ended at ``seconds``."""
         if self._last is not None:
             passed = max(seconds - self._last, 0.0)
             kept = 1.0 / (1.0 + passed / self._memory_s)
-            self._rays = self._rays * kept + n_rays
+            self._items = self._items * kept + n_items
             self._seconds = self._seconds * kept + passed
         self._last = seconds
 
     @property
     def per_second(self) -> float:
         """The rate; 0 before the second step."""
-        return self._rays / self._seconds if self._seconds > 0 else 0.0
+        return self._items / self._seconds if self._seconds > 0 else 0.0
 
 
 class ProgressBar:
-    """A bar with loss, PSNR, rays/s and the time left; lines of log where there is no terminal.
+    """A bar with loss, PSNR of fields, rays or images/s and the time left.
+
+    Lines of log where there is no terminal.
 
     every_steps: steps between lines of log, wherever the bar is shown; 0 for lines by the clock.
     """
@@ -70,14 +72,14 @@ class ProgressBar:
             bar_format="{percentage:3.0f}%|{bar}|{postfix}",
         )
         self._every_steps = every_steps
-        self._rate = RayRate()
+        self._rate = ItemRate()
         self._shown = self._logged = float("-inf")
         self._first: Moment | None = None
 
     def on_step(self, moment: Moment) -> None:
         """Show it, from time to time."""
         assert moment.report is not None
-        self._rate.add(moment.report.n_rays, moment.seconds)
+        self._rate.add(moment.report.n_items, moment.seconds)
         self._first = self._first or moment
         if not self._bar.disable and moment.seconds - self._shown >= BAR_PERIOD_S:
             self._shown = moment.seconds
@@ -106,9 +108,11 @@ class ProgressBar:
     def _line(self, moment: Moment) -> str:
         report = moment.report
         assert report is not None
+        psnr = "" if report.psnr_db is None else f" PSNR {report.psnr_db:.2f} dB"
+        rate = _short(self._rate.per_second)
         return (
-            f"step {report.step} loss {float(report.loss):.5f} PSNR {report.psnr_db:.2f} dB "
-            f"{self._rate.per_second / 1e3:.0f}k rays/s left {self._left(moment)}"
+            f"step {report.step} loss {float(report.loss):.5f}{psnr} "
+            f"{rate} {report.unit}/s left {self._left(moment)}"
         )
 
     def _left(self, moment: Moment) -> str:
@@ -140,8 +144,8 @@ class ScalarLog:
             return
         self._written = moment.seconds
         report = moment.report
-        figures = {"loss": float(report.loss), "psnr_db": report.psnr_db, **report.details}
-        self.on_figures(moment, {"n_rays": float(report.n_rays), **figures})
+        counted = {f"n_{report.unit}": float(report.n_items)}
+        self.on_figures(moment, {**counted, **report.figures()})
 
     def on_figures(self, moment: Moment, figures: Mapping[str, float]) -> None:
         """Write a line."""
@@ -166,8 +170,7 @@ class TensorBoardLog:
         if moment.report is None or moment.seconds - self._written < SCALARS_PERIOD_S:
             return
         self._written = moment.seconds
-        report = moment.report
-        figures = {"loss": float(report.loss), "psnr_db": report.psnr_db, **report.details}
+        figures = moment.report.figures()
         self.on_figures(moment, {f"train/{name}": value for name, value in figures.items()})
 
     def on_figures(self, moment: Moment, figures: Mapping[str, float]) -> None:
@@ -189,6 +192,11 @@ def tensorboard_log(folder: Path, first_step: int) -> TensorBoardLog | None:
         return None
     writer = SummaryWriter(str(folder), purge_step=first_step + 1)
     return TensorBoardLog(writer)
+
+
+def _short(rate: float) -> str:
+    """Thousands where there are many."""
+    return f"{rate / 1e3:.0f}k" if rate >= 1000 else f"{rate:.3g}"
 
 
 def _whole_lines(path: Path) -> list[str]:

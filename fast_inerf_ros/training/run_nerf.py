@@ -28,9 +28,10 @@ from fast_inerf_ros.io.seed_config import dump_seed_config
 from fast_inerf_ros.io.seed_options import SeedNerfOptions
 from fast_inerf_ros.training.checkpoints import CheckpointStore, read_checkpoint
 from fast_inerf_ros.training.loop import Budget, Moment
-from fast_inerf_ros.training.nerf import FIELD_FILE, SCALARS_FILE
+from fast_inerf_ros.training.nerf import FIELD_FILE
 from fast_inerf_ros.training.processes import Processes, joined_processes
 from fast_inerf_ros.training.progress import Observer, ProgressBar, ScalarLog, tensorboard_log
+from fast_inerf_ros.training.reporting import SCALARS_FILE
 from fast_inerf_ros.training.seed_results import SeedResults
 from fast_inerf_ros.training.seed_scene import seed_photographs, seed_setting
 from fast_inerf_ros.training.session import (
@@ -41,6 +42,7 @@ from fast_inerf_ros.training.session import (
     resume_newest,
 )
 from fast_inerf_ros.training.stop_request import StopRequest
+from fast_inerf_ros.training.trainer import Training, as_field_training
 from fast_inerf_ros.training.vanilla_training import PhotographRays, VanillaFieldTraining
 
 NAME = "run_nerf"
@@ -92,7 +94,10 @@ def run_nerf(command: SeedCommand[SeedNerfOptions], stop: StopRequest | None = N
 
 
 def _resume(
-    session: Session, store: CheckpointStore, options: SeedNerfOptions, processes: Processes
+    session: Session[Training],
+    store: CheckpointStore,
+    options: SeedNerfOptions,
+    processes: Processes,
 ) -> None:
     if options.ft_path is not None:
         session.resume(read_checkpoint(Path(options.ft_path).expanduser()))
@@ -106,7 +111,7 @@ def _resume(
 
 
 def _train(
-    session: Session,
+    session: Session[Training],
     results: SeedResults,
     stop: StopRequest,
     processes: Processes,
@@ -127,7 +132,9 @@ def _train(
         _export(moment, folder)
 
 
-def _observers(session: Session, options: SeedNerfOptions, folder: Path) -> list[Observer]:
+def _observers(
+    session: Session[Training], options: SeedNerfOptions, folder: Path
+) -> list[Observer]:
     step = session.training.step_count
     bar = ProgressBar(session.budget.progress(step, session.seconds), options.i_print)
     observers: list[Observer] = [bar, ScalarLog(folder / SCALARS_FILE, step)]
@@ -136,7 +143,7 @@ def _observers(session: Session, options: SeedNerfOptions, folder: Path) -> list
 
 
 def _export(moment: Moment, folder: Path) -> None:
-    field: Field = moment.training.finished_field()
+    field: Field = as_field_training(moment.training).finished_field()
     save_field(folder / FIELD_FILE, field)
     logger.info("%d steps; field -> %s", moment.step, folder / FIELD_FILE)
 

@@ -18,6 +18,7 @@ from fast_inerf_ros.training.pictures import to_pixels, write_png, write_video
 from fast_inerf_ros.training.progress import Observer
 from fast_inerf_ros.training.results import VideoFiles, render_path, render_test_set, write_videos
 from fast_inerf_ros.training.session import tell_figures
+from fast_inerf_ros.training.trainer import as_field_training
 from fast_inerf_ros.training.validation import Background, Scores, score_view
 from fast_inerf_ros.training.views import render_view
 
@@ -70,7 +71,9 @@ class SeedResults:
         chosen = self._validation()
         index = int(chosen[moment.step // self.options.i_img % len(chosen)])
         pose = self.posed.T_field_camera[index]
-        view = render_view(moment.training.field(), self.posed.cameras[index], pose)
+        view = render_view(
+            as_field_training(moment.training).field(), self.posed.cameras[index], pose
+        )
         score = score_view(view, self.posed, index, self.background)
         tell_figures(observers, moment, Scores((score,)).figures("val/"))
         truth = self.posed.colors(index, self.background)
@@ -79,11 +82,13 @@ class SeedResults:
 
     def _test_set(self, moment: Moment) -> None:
         folder = self.folder / f"testset_{moment.step:06d}"
-        render_test_set(moment.training.field(), self.posed, self.background, folder, [])
+        render_test_set(
+            as_field_training(moment.training).field(), self.posed, self.background, folder, []
+        )
 
     def _video(self, moment: Moment) -> None:
         options = self._video_options()
-        frames = render_path(moment.training.field(), self.posed, options)
+        frames = render_path(as_field_training(moment.training).field(), self.posed, options)
         stem = f"{self.options.expname}_spiral_{moment.step:06d}"
         write_videos(frames, VideoFiles(self.folder, stem), options)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from fast_inerf_ros.errors import InputError
 from fast_inerf_ros.training.checkpoints import (
@@ -19,8 +20,10 @@ from fast_inerf_ros.training.checkpoints import (
 from fast_inerf_ros.training.loop import Budget, Moment, Task, run_training
 from fast_inerf_ros.training.processes import Processes
 from fast_inerf_ros.training.progress import Observer
-from fast_inerf_ros.training.stop_request import StopRequest
-from fast_inerf_ros.training.trainer import FieldTraining
+from fast_inerf_ros.training.stop_request import Stopping
+from fast_inerf_ros.training.trainer import Training
+
+SomeTraining = TypeVar("SomeTraining", bound=Training, covariant=True)
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +36,7 @@ class SavingPlan:
     every_seconds: float = 0.0
 
 
-class Session:
+class Session(Generic[SomeTraining]):
     """A training, its budget and its checkpoints.
 
     config: the options as text, kept in the checkpoints.
@@ -41,7 +44,7 @@ class Session:
 
     def __init__(
         self,
-        training: FieldTraining,
+        training: SomeTraining,
         budget: Budget,
         store: CheckpointStore,
         config: str,
@@ -60,8 +63,8 @@ class Session:
         record = saved.record
         if record is not None and record.kind != self.training.kind:
             raise InputError(
-                f"{saved.path}: expected a checkpoint of a {self.training.kind} field, got one "
-                f"of a {record.kind} field; choose that kind or another output folder"
+                f"{saved.path}: expected a checkpoint of kind {self.training.kind}, got one "
+                f"of kind {record.kind}; choose that kind or another output folder"
             )
         self.training.restore(saved.state, str(saved.path))
         self.seconds = record.seconds if record is not None else 0.0
@@ -77,7 +80,7 @@ class Session:
         self,
         tasks: Sequence[Task],
         observers: Sequence[Observer],
-        stop: StopRequest,
+        stop: Stopping,
         saving: SavingPlan,
     ) -> Moment:
         """Train to the end of the budget or until asked to stop, then save.
@@ -144,7 +147,7 @@ def tell_figures(
 
 
 def resume_newest(
-    session: Session, store: CheckpointStore, processes: Processes, *, wanted: bool
+    session: Session[Training], store: CheckpointStore, processes: Processes, *, wanted: bool
 ) -> None:
     """Resume from the newest checkpoint, or set all of them aside; the first process reads.
 

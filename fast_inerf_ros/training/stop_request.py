@@ -5,9 +5,16 @@ from __future__ import annotations
 import signal
 import threading
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopping(Protocol):
+    """Whoever may end a training."""
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
 
 
 class StopRequest:

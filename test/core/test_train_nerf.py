@@ -260,7 +260,7 @@ def test_checkpoints_of_something_else_are_refused_with_the_differences(ball, tm
     runs.run("vanilla", ball, output, "--max-steps", 2)
     path = output / "checkpoints" / "000002.tar"
     before = path.read_bytes()
-    assert "got one of a vanilla field" in error_of(capsys, "voxel", ball, output)
+    assert "got one of kind vanilla" in error_of(capsys, "voxel", ball, output)
     wider = ("--vanilla.architecture.width", 24)
     message = error_of(capsys, "vanilla", ball, output, *wider)
     assert "coarse network: pts_linears.0.weight expected (24, 63) got (16, 63)" in message

@@ -217,5 +217,5 @@ def test_a_session_goes_on_where_it_was(tmp_path):
     assert names(tmp_path) == ["000003.tar", "000005.tar"]
     other = Session(Growing(), Budget(steps=5), store, "")
     other.training.kind = "vanilla"
-    with pytest.raises(InputError, match="checkpoint of a vanilla field, got one of a growing"):
+    with pytest.raises(InputError, match="checkpoint of kind vanilla, got one of kind growing"):
         other.resume(store.newest())

@@ -97,7 +97,7 @@ def test_all_processes_refuse_what_the_first_cannot_resume(ball, tmp_path):
     runs.run("voxel", ball, output, "--max-steps", 2)
     result = together("-m", MODULE, *runs.arguments("vanilla", ball, output, "--max-steps", 4))
     assert result.returncode != 0
-    assert "expected a checkpoint of a vanilla field, got one of a voxel field" in result.stderr
+    assert "expected a checkpoint of kind vanilla, got one of kind voxel" in result.stderr
 
 
 def test_shares_of_a_batch_cover_it_once():

@@ -11,8 +11,8 @@ import pytest
 
 from fast_inerf_ros.training.loop import Moment
 from fast_inerf_ros.training.progress import (
+    ItemRate,
     ProgressBar,
-    RayRate,
     ScalarLog,
     tensorboard_log,
 )
@@ -30,7 +30,7 @@ def moment(step, seconds, progress=0.5, details=None):
 
 
 def test_the_rate_follows_what_is_done_now():
-    rate = RayRate(memory_s=1.0)
+    rate = ItemRate(memory_s=1.0)
     assert rate.per_second == 0.0
     for step in range(50):
         rate.add(100, 0.1 * step)

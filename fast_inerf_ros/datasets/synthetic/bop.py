@@ -111,7 +111,7 @@ def write_pose_set(
     if camera.distortion_model != "none":
         raise InputError("BOP files cannot describe lens distortion: use distortion_model none")
     write_camera(folder, camera)
-    _write_models(folder / "models", models)
+    write_models(folder / "models", models)
     for split, plan in splits.items():
         photographs = pose_photographs(renderer, camera, models, plan)
         bar = progress(photographs, plan.n_images, split)
@@ -143,7 +143,8 @@ def _labelled(
     )
 
 
-def _write_models(folder: Path, models: Sequence[ObjectModel]) -> None:
+def write_models(folder: Path, models: Sequence[ObjectModel]) -> None:
+    """Write meshes, `models_info.json` and the names of the classes into a new folder."""
     folder.mkdir()
     for model in models:
         write_model(folder / f"obj_{model.class_id:06d}.ply", model, scale=1000.0)

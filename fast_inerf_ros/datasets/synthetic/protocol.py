@@ -17,7 +17,7 @@ import numpy as np
 
 from fast_inerf_ros.config import load, option, section
 from fast_inerf_ros.datasets.synthetic.bag import BagPlan, write_bag
-from fast_inerf_ros.datasets.synthetic.bop import Item, write_split
+from fast_inerf_ros.datasets.synthetic.bop import Item, write_models, write_split
 from fast_inerf_ros.datasets.synthetic.layout import PROTOCOL_SEEDS_FROM, Layout, make_layout
 from fast_inerf_ros.datasets.synthetic.nerf import NerfPlan, transform_matrix, write_nerf
 from fast_inerf_ros.datasets.synthetic.objects import ObjectModel, object_set
@@ -222,6 +222,18 @@ def write_protocol(folder: Path, protocol: Protocol, renderer: Renderer) -> None
         target = folder / f"layout_{seed}"
         target.mkdir()
         _write_layout(target, protocol, renderer, models, seed)
+
+
+def write_queries(folder: Path, protocol: Protocol, renderer: Renderer) -> None:
+    """Write the still queries of all test layouts as one BOP data set, split `test`."""
+    models = protocol.models()
+    write_models(folder / "models", models)
+    items = (
+        query.item
+        for seed in protocol.layout_seeds
+        for query in queries(protocol, renderer, models, seed)
+    )
+    write_split(folder, "test", "bop", items, models)
 
 
 def _write_layout(

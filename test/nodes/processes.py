@@ -21,6 +21,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from std_srvs.srv import Trigger
 
 PATIENCE_S = 60.0
 # rclpy's own callback warns of incompatible publishers through a deprecated function.
@@ -186,3 +187,22 @@ def reliable(depth=1000, latched=False):
         reliability=ReliabilityPolicy.RELIABLE,
         durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
     )
+
+
+def call_trigger(service):
+    """Call a std_srvs/Trigger once and return the response."""
+    context = Context()
+    context.init(args=["caller"])
+    node = Node("caller", context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    client = node.create_client(Trigger, service)
+    try:
+        assert client.wait_for_service(timeout_sec=PATIENCE_S)
+        future = client.call_async(Trigger.Request())
+        executor.spin_until_future_complete(future, timeout_sec=PATIENCE_S)
+        return future.result()
+    finally:
+        executor.shutdown()
+        node.destroy_node()
+        context.try_shutdown()

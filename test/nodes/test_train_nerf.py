@@ -14,11 +14,7 @@ pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 import processes
 import training_runs as runs
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
 from sensor_msgs.msg import Image
-from std_srvs.srv import Trigger
 
 from fast_inerf_ros.config import dump
 from fast_inerf_ros.fields.checkpoint import load_field
@@ -53,25 +49,6 @@ def params_file(folder, data, **more):
     return path
 
 
-def call_stop():
-    """Call ~/stop once and return the response."""
-    context = Context()
-    context.init(args=["caller"])
-    node = Node("caller", context=context)
-    executor = SingleThreadedExecutor(context=context)
-    executor.add_node(node)
-    client = node.create_client(Trigger, "/train_nerf/stop")
-    try:
-        assert client.wait_for_service(timeout_sec=processes.PATIENCE_S)
-        future = client.call_async(Trigger.Request())
-        executor.spin_until_future_complete(future, timeout_sec=processes.PATIENCE_S)
-        return future.result()
-    finally:
-        executor.shutdown()
-        node.destroy_node()
-        context.try_shutdown()
-
-
 def messages_of(heard):
     return [item.message.status[0].message for item in heard["/diagnostics"]]
 
@@ -84,7 +61,7 @@ def test_the_node_reports_previews_and_stops_on_request(ball, tmp_path, listener
     with processes.Program(TRAIN_NERF, *arguments) as program:
         ear.wait_until(lambda heard: "training" in messages_of(heard))
         ear.wait_for("/train_nerf/preview", 2)
-        response = call_stop()
+        response = processes.call_trigger("/train_nerf/stop")
         assert program.wait() == 0, program.output
         output = program.output
     assert response.success

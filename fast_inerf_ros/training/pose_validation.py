@@ -93,7 +93,7 @@ class EpochValidation:
         if score > progress.get(BEST_SCORE, NONE):
             self._training.progress_of_validation = {BEST_SCORE: score, EPOCHS_SINCE: 0.0}
             self._files.write_best(network)
-        else:
+        elif score > 0:  # before anything is found there is nothing to lose patience with
             progress[EPOCHS_SINCE] = progress.get(EPOCHS_SINCE, 0.0) + 1.0
             if self.patience_is_over:
                 logger.info("no better network in %d epochs: ending", int(progress[EPOCHS_SINCE]))

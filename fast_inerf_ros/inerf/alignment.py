@@ -41,7 +41,11 @@ class AlignmentOptions:
         0.03, doc="Mean motion of pixels below which a level is done.", unit="px", minimum=0.0
     )
     minimum_visible: float = option(
-        0.2, doc="Least share of the points inside of the image.", minimum=0.0, maximum=1.0
+        0.2,
+        doc="Least share of the points inside of what may be used of the image, times the share "
+        "of the image that this is.",
+        minimum=0.0,
+        maximum=1.0,
     )
     minimum_points: int = option(50, doc="Least number of points inside.", minimum=8)
 
@@ -88,7 +92,9 @@ def align(
     exposure may change; free: what of that the steps may.
     """
     state = _compare(key, image, T_image_key, brightness or Brightness())
-    least = max(options.minimum_points, int(options.minimum_visible * len(key)))
+    # Of a small mask most points lie outside, wherever the camera is.
+    expected = options.minimum_visible * image.usable_share * len(key)
+    least = max(options.minimum_points, int(expected))
     if int(state.visible.sum()) < least:
         reason = f"{int(state.visible.sum())} of {len(key)} points are in view, {least} are needed"
         return Alignment(T_image_key, brightness or Brightness(), 0.0, 0.0, 0, 0, reason)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -37,6 +38,11 @@ class ImageLevel:
     def bearings(self) -> Float64s:
         """Unit vectors (h, w, 3) of the pixels, NaN where the lens sees nothing."""
         return pixel_bearings(self.camera)
+
+    @cached_property
+    def usable_share(self) -> float:
+        """Share of the pixels that may be used."""
+        return float(np.mean(self.channels[..., 3] > WHOLLY_USABLE))
 
     def sample(self, pixels: Float64s) -> tuple[Floats, Mask]:
         """Colours (N, 3) between pixels (N, 2), bilinear, and which of them (N,) count.

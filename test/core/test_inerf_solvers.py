@@ -99,6 +99,32 @@ def test_a_small_mask_is_enough(name):
     assert_recovered(solve(name, start=start, mask=mask), name, factor=5.0)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_small_mask_does_not_take_the_reach_of_keyframes(seed):
+    """An eighth of the image is masked, so that most points of a keyframe lie outside."""
+    mask = np.zeros((CAMERA.height, CAMERA.width), dtype=bool)
+    mask[20:54, 34:68] = True
+    start = disturbed(VIEW, 5.0, 0.03, np.random.default_rng(seed))
+    result = solve("keyframe", start=start, mask=mask, seed=seed)
+    assert any(stage.accepted for stage in result.stages if stage.name.startswith("keyframe"))
+    assert_recovered(result, "keyframe", factor=10.0)
+
+
+def test_further_starts_end_with_the_first_that_agrees():
+    """A soft photograph never correlates well enough, but two starts come to one pose."""
+    noise = np.random.default_rng(3).normal(0, 0.12, PHOTOGRAPH.shape)
+    image = np.clip(PHOTOGRAPH + noise, 0, 1).astype(np.float32)
+    start = disturbed(VIEW, 4.0, 0.02, np.random.default_rng(0))
+    changes = {"restart_correlation": 0.999}
+    result = solve("keyframe", image, start, changes=changes)
+    assert_recovered(result, "keyframe", factor=20.0)
+    tried = {stage.name.split()[1] for stage in result.stages if stage.name.startswith("restart")}
+    assert tried in ({"1"}, {"1", "2"}, {"1", "2", "3"})
+    doubtful = solve("keyframe", image, start, changes=changes | {"restart_consensus_deg": 0.0})
+    again = {s.name.split()[1] for s in doubtful.stages if s.name.startswith("restart")}
+    assert again == {"1", "2", "3", "4"}
+
+
 @pytest.mark.parametrize("name", ["lm", "keyframe"])
 def test_something_in_the_way_is_an_outlier(name):
     image = PHOTOGRAPH.copy()

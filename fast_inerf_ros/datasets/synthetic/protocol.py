@@ -38,6 +38,7 @@ from fast_inerf_ros.datasets.synthetic.trajectories import (
     hand_held,
     random_view,
 )
+from fast_inerf_ros.datasets.synthetic.world import PreparedWorld
 from fast_inerf_ros.errors import InputError
 from fast_inerf_ros.geometry.camera import Camera
 from fast_inerf_ros.geometry.se3 import SE3
@@ -243,17 +244,8 @@ def _write_layout(
     models: Sequence[ObjectModel],
     seed: int,
 ) -> None:
-    layout = protocol.layout(seed, models)
-    world = renderer.prepare(layout)
+    world, generator = write_reference(folder, protocol, renderer, seed)
     sigma = protocol.query.noise_sigma
-    write_scene(folder, layout)
-    reference = NerfPlan(
-        {"train": protocol.n_reference, "val": max(2, protocol.n_reference // 10)},
-        Randomisation(noise_sigma=(sigma / 4, sigma / 4)),
-        protocol.views,
-    )
-    generator = np.random.default_rng([seed, 0x2EF])
-    write_nerf(folder, renderer, world, protocol.camera, reference, generator)
     plan = BagPlan(Sensor(noise_sigma=sigma), protocol.route.rate_hz, protocol.route.exposure_s)
     trajectory = protocol.trajectory(seed)
     write_bag(folder, renderer, world, protocol.camera, trajectory, plan, generator)
@@ -266,6 +258,27 @@ def _write_layout(
         models,
     )
     write_json(folder / "queries" / "starts.json", starts)
+
+
+def write_reference(
+    folder: Path, protocol: Protocol, renderer: Renderer, seed: int
+) -> tuple[PreparedWorld, np.random.Generator]:
+    """Write the scene file and the reference photographs of one test layout.
+
+    Returns its world, and the generator that the rest of the layout is drawn from.
+    """
+    layout = protocol.layout(seed, protocol.models())
+    world = renderer.prepare(layout)
+    sigma = protocol.query.noise_sigma
+    write_scene(folder, layout)
+    reference = NerfPlan(
+        {"train": protocol.n_reference, "val": max(2, protocol.n_reference // 10)},
+        Randomisation(noise_sigma=(sigma / 4, sigma / 4)),
+        protocol.views,
+    )
+    generator = np.random.default_rng([seed, 0x2EF])
+    write_nerf(folder, renderer, world, protocol.camera, reference, generator)
+    return world, generator
 
 
 def _recorded(items: Iterator[Query], starts: dict[str, Any]) -> Iterator[Item]:

@@ -68,6 +68,14 @@ class Options:
         minimum=-1.0,
         maximum=1.0,
     )
+    restart_consensus_deg: float = option(
+        0.5,
+        doc="No further starts are tried once one has come to the best pose within this angle, "
+        "turned and seen from the scene.",
+        unit="deg",
+        minimum=0.0,
+        maximum=180.0,
+    )
     restart_angles_deg: tuple[float, ...] = option(
         (15.0, 30.0),
         doc="Angles by which further starts are turned about what the camera looks at.",
@@ -146,7 +154,7 @@ class KeyframeSolver:
     def _align(self, search: _Search) -> str | None:
         """Align from the start, then from elsewhere if need be; why it failed, or None."""
         options, run = self.options, search.run
-        failure, depth = self._attempt(search, search.problem.start, "keyframe")
+        failure, depth, _ = self._attempt(search, search.problem.start, "keyframe")
         if options.restarts == 0 or run.stopped or not np.isfinite(depth):
             return failure
         if run.best.correlation >= options.restart_correlation:
@@ -157,15 +165,19 @@ class KeyframeSolver:
         with run.rendering():
             poses = most_alike(search.problem, poses, level, options.restarts)
         for number, pose in enumerate(poses):
-            self._attempt(search, pose, f"restart {number + 1}")
+            best = run.T_world_camera
+            _, _, found = self._attempt(search, pose, f"restart {number + 1}")
             if run.stopped or run.best.correlation >= options.restart_correlation:
+                break
+            if _alike(best, found, depth, np.radians(options.restart_consensus_deg)):
                 break
         return failure
 
-    def _attempt(self, search: _Search, pose: SE3, name: str) -> tuple[str | None, float]:
+    def _attempt(self, search: _Search, pose: SE3, name: str) -> tuple[str | None, float, SE3]:
         """Align keyframes until they need not be rendered anew.
 
-        Returns why nothing could be aligned, or None, and the median depth of the first one.
+        Returns why nothing could be aligned, or None, the median depth of the first one, and the
+        last pose.
         """
         options, run, levels = self.options, search.run, search.levels
         first = min(options.first_level, len(levels) - 1)
@@ -180,14 +192,14 @@ class KeyframeSolver:
                 depth = depth if np.isfinite(depth) else key.median_depth
                 found = self._align_levels(search, key, used, None if first else brightness)
                 if isinstance(found, str):
-                    return found, depth
+                    return found, depth, pose
                 pose, brightness, motion_px = found
                 proposed.append(pose)
             if run.stopped or (first == 0 and motion_px < options.rerender_px):
                 break
             if motion_px < options.advance_px:
                 first = max(0, first - 1)
-        return None, depth
+        return None, depth, pose
 
     def _align_levels(
         self,
@@ -227,6 +239,14 @@ class KeyframeSolver:
         if brightness is None or pose is None:
             return failure
         return pose, brightness, motion_px
+
+
+def _alike(a: SE3, b: SE3, depth: float, angle: float) -> bool:
+    """Whether two poses see a scene at a depth alike: turned and moved by less than an angle."""
+    apart = a.inverse() @ b
+    turn = float(np.linalg.norm(np.asarray(apart.rotation.log())))
+    shift = float(np.linalg.norm(np.asarray(apart.translation)))
+    return turn < angle and shift < angle * depth
 
 
 def make(options: Options) -> KeyframeSolver:

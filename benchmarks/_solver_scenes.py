@@ -1,0 +1,182 @@
+"""Scenes that `benchmarks.solvers` asks questions of: photographs, fields trained without them.
+
+Every field is kept in a folder and trained only where it is not there yet. Training lasts a
+given time of the main thread's CPU, so that a busy machine gives the same field as an idle one.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from benchmarks.fields import lego
+from fast_inerf_ros.datasets.load import load_dataset
+from fast_inerf_ros.datasets.options import DatasetOptions
+from fast_inerf_ros.datasets.posed_images import PosedImages, Splits
+from fast_inerf_ros.datasets.synthetic.protocol import (
+    Protocol,
+    load_protocol,
+    queries,
+    write_reference,
+)
+from fast_inerf_ros.datasets.synthetic.render import Renderer
+from fast_inerf_ros.fields.checkpoint import load_field, save_field
+from fast_inerf_ros.fields.field import Field
+from fast_inerf_ros.geometry.camera import Camera
+from fast_inerf_ros.geometry.se3 import SE3
+from fast_inerf_ros.training.voxel_options import options_for
+from fast_inerf_ros.training.voxel_scene import ray_bank, scene_box, shading_of
+from fast_inerf_ros.training.voxel_trainer import VoxelTrainer, train_voxel
+
+N_FOLDS = 5
+PROTOCOL = Path(__file__).parent / "protocol.yaml"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """One photograph whose camera is asked for. image: (H, W, 3) uint8."""
+
+    name: str
+    image: np.ndarray[Any, np.dtype[np.uint8]]
+    camera: Camera
+    T_world_camera: SE3
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """A field and questions about photographs that it was not trained on.
+
+    name: of the scene, not of the fold or layout. white: whether white is known to lie behind
+    the scene. training: its photographs.
+    """
+
+    name: str
+    field: Field
+    questions: tuple[Question, ...]
+    training: PosedImages
+    white: bool = False
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where photographs and fields are. seconds: of training, where a field is not there.
+
+    n_layouts: of the protocol, from the first. longest_side: of the images asked about, pixels.
+    """
+
+    data: Path
+    fields: Path
+    seconds: float
+    n_layouts: int
+    longest_side: int
+
+
+def places(scene: str, sources: Sources) -> Iterator[Place]:
+    """The fields of a scene, one after the other: lego one, photographs five, layouts many."""
+    if scene == "lego":
+        training, asked, scene_type = lego(sources.data, False)
+        field = _field("lego", training, scene_type, sources)
+        yield Place("lego", field, _questions(asked, sources.longest_side), training, white=True)
+    elif scene == "tabletop":
+        protocol = load_protocol(PROTOCOL)
+        for seed in protocol.layout_seeds[: sources.n_layouts]:
+            yield _layout(protocol, seed, sources)
+    else:
+        for fold in range(N_FOLDS):
+            yield _fold(scene, fold, sources)
+
+
+def photographs(scene: str, root: Path) -> tuple[PosedImages, str]:
+    """All photographs of a real scene, and its type."""
+    if scene == "fox":
+        return load_dataset(root / "fox").resized(270, 480), "unbounded"
+    return load_dataset(root / "fern", DatasetOptions(factor=8)), "forward_facing"
+
+
+def _fold(scene: str, fold: int, sources: Sources) -> Place:
+    """Every fifth photograph is held out, another fifth in each fold."""
+    posed, scene_type = photographs(scene, sources.data)
+    everything = np.arange(len(posed))
+    held_out = everything[fold::N_FOLDS]
+    kept = np.setdiff1d(everything, held_out)
+    split = posed.with_splits(Splits(kept, held_out[:0], held_out))
+    training = split.split("train")
+    name = f"{scene}_{fold}"
+    field = _field(name, training, scene_type, sources)
+    return Place(scene, field, _questions(split.split("test"), sources.longest_side), training)
+
+
+def _layout(protocol: Protocol, seed: int, sources: Sources) -> Place:
+    """A test layout: its field from reference photographs, its queries at half their size."""
+    folder = sources.fields / f"layout_{seed}"
+    renderer, models = _renderer(), protocol.models()
+    if not folder.exists():
+        unfinished = folder.with_suffix(".part")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        write_reference(unfinished, protocol, renderer, seed)
+        unfinished.rename(folder)
+    training = load_dataset(folder).split("train").downscaled(2)
+    field = _field(f"tabletop_{seed}", training, "unbounded", sources)
+    asked = []
+    for query in queries(protocol, renderer, models, seed):
+        photograph = query.item[0]
+        size = (protocol.width // 2, protocol.height // 2)
+        image = np.asarray(cv2.resize(photograph.image, size, interpolation=cv2.INTER_AREA))
+        name = f"{seed}/{query.index}"
+        camera = photograph.camera.resize(*size)
+        asked.append(Question(name, image, camera, photograph.T_world_camera))
+    return Place("tabletop", field, tuple(asked), training)
+
+
+@lru_cache(maxsize=1)
+def _renderer() -> Renderer:
+    return Renderer()
+
+
+def _questions(posed: PosedImages, longest_side: int) -> tuple[Question, ...]:
+    longest = max(posed.cameras[0].width, posed.cameras[0].height)
+    posed = posed.downscaled(max(1.0, longest / longest_side))
+    return tuple(
+        Question(
+            posed.names[index],
+            (posed.colors(index) * 255.0).round().astype(np.uint8),
+            posed.cameras[index],
+            posed.T_world_camera[index],
+        )
+        for index in range(len(posed))
+    )
+
+
+def _field(name: str, training: PosedImages, scene_type: str, sources: Sources) -> Field:
+    """The field of a name, trained where it is not there."""
+    path = sources.fields / f"{name}.npz"
+    if not path.exists():
+        logger.info("training %s", path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_field(path, trained(training, scene_type, sources.seconds))
+    return load_field(path)
+
+
+def trained(training: PosedImages, scene_type: str, seconds: float) -> Field:
+    """A voxel field with the defaults of the type of scene."""
+    box, near = scene_box(training, scene_type)
+    options = options_for(scene_type, seconds=seconds)
+    shading = shading_of((1.0, 1.0, 1.0), near)
+    trainer = VoxelTrainer(box, options, shading, np.random.default_rng(0), "cpu")
+    trainer.compiled()
+    bank = ray_bank(training, torch.device("cpu"))
+    field = train_voxel(bank, trainer, clock=time.thread_time)
+    return field.with_frame(training.frame)

@@ -105,7 +105,7 @@ def _round_values(limits: tuple[float, float]) -> list[float]:
     spacing = float(next(step * power for step in (1, 2, 5, 10) if step * power >= rough))
     first = np.ceil(limits[0] / spacing)
     values = spacing * np.arange(first, np.floor(limits[1] / spacing) + 1)
-    return [round(float(value), 10) for value in values]
+    return [round(float(value), 10) + 0.0 for value in values]  # no -0
 
 
 def _path(line: Line, x_range: tuple[float, float], y_range: tuple[float, float]) -> str:
@@ -120,6 +120,6 @@ def _legend(lines: Sequence[Line]) -> list[str]:
         return []
     return [
         f'<text x="{WIDTH - RIGHT - 8}" y="{TOP + 16 * (number + 1)}" class="tick end" '
-        f'fill="{line.colour}">{line.name}</text>'
+        f'style="fill: {line.colour}">{line.name}</text>'
         for number, line in enumerate(lines)
     ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import multiprocessing
 import os
 import resource
 import sys
@@ -21,14 +22,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks._scenes import SCENES
 from fast_inerf_ros.config import options as options_of
-from fast_inerf_ros.datasets.load import load_dataset
-from fast_inerf_ros.datasets.options import DatasetOptions
 from fast_inerf_ros.datasets.posed_images import PosedImages
 from fast_inerf_ros.evaluation.images import psnr
 from fast_inerf_ros.fields.checkpoint import load_field, save_field
 from fast_inerf_ros.fields.voxel import VoxelField
 from fast_inerf_ros.fields.voxel_grid import COLORS
+from fast_inerf_ros.geometry.camera import Camera
+from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.training.views import render_view
 from fast_inerf_ros.training.voxel_options import VoxelTraining, options_for
 from fast_inerf_ros.training.voxel_scene import ray_bank, scene_box, shading_of
@@ -39,43 +41,6 @@ BYTES_PER_SAMPLE = CORNERS * 4 * (1 + COLORS)
 """Density and colour of the eight corners of a cell, none of it in a cache."""
 
 CLOCKS = {"wall": time.perf_counter, "thread": time.thread_time}
-
-
-def lego(root: Path, validation: bool) -> tuple[PosedImages, PosedImages, str]:
-    """Training and test photographs; the test photographs are the seed project's queries."""
-    posed = load_dataset(root / "lego_400")
-    if validation:
-        return *validated(posed), "object"
-    queries = load_dataset(root / "lego_400" / "obs_imgs").resized(400, 400)
-    everything = np.arange(len(queries))
-    return posed.split("train"), queries.subset(everything), "object"
-
-
-def fox(root: Path, validation: bool) -> tuple[PosedImages, PosedImages, str]:
-    """Every 8th photograph is held out; 270x480, lens distortion as it is."""
-    posed = load_dataset(root / "fox").resized(270, 480)
-    return *held_out(posed, validation), "unbounded"
-
-
-def fern(root: Path, validation: bool) -> tuple[PosedImages, PosedImages, str]:
-    """Every 8th photograph is held out; 504x378."""
-    posed = load_dataset(root / "fern", DatasetOptions(factor=8))
-    return *held_out(posed, validation), "forward_facing"
-
-
-SCENES = {"lego": lego, "fox": fox, "fern": fern}
-
-
-def held_out(posed: PosedImages, validation: bool) -> tuple[PosedImages, PosedImages]:
-    """Training photographs and those to be scored."""
-    return validated(posed) if validation else (posed.split("train"), posed.split("test"))
-
-
-def validated(posed: PosedImages) -> tuple[PosedImages, PosedImages]:
-    """Training photographs without every 8th, and those; the test photographs stay unseen."""
-    training = posed.split("train")
-    split = training.with_splits(training.splits.with_validation(8))
-    return split.split("train"), split.split("val")
 
 
 def main() -> int:
@@ -145,6 +110,7 @@ def measured(
     clock = CLOCKS[arguments.clock]
     begun, wall = clock(), time.perf_counter()
     field = train_voxel(bank, trainer, Trace(clock, begun, seconds), clock)
+    field = field.with_frame(training.frame)
     trained = clock() - begun
     result = {
         "scene": name,
@@ -159,11 +125,13 @@ def measured(
         "bricks": field.grid.n_bricks,
         "threads": field.grid.n_threads,
         "load": os.getloadavg()[0],
-        "peak_memory_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+        "peak_memory_gb": peak_memory_gb(),
         "options": dataclasses.asdict(options),
     }
     result |= (
-        rendering(field, scored) | derivatives(field, scored) | storage(field, arguments, name)
+        rendering(field, scored)
+        | derivatives(field, scored)
+        | storage(field, scored, arguments, name)
     )
     return result
 
@@ -235,14 +203,34 @@ def derivatives(field: VoxelField, scored: PosedImages) -> dict[str, float]:
     return {"derivatives_2000_rays_ms": 1e3 * float(np.median(times))}
 
 
-def storage(field: VoxelField, arguments: argparse.Namespace, name: str) -> dict[str, float]:
-    """Size of the checkpoint and the time to load it."""
+def storage(
+    field: VoxelField, scored: PosedImages, arguments: argparse.Namespace, name: str
+) -> dict[str, float]:
+    """Size of the checkpoint, the time to load it, and the memory to render from it."""
     with tempfile.TemporaryDirectory() as folder:
         path = (arguments.save or Path(folder)) / f"{name}.npz"
         path.parent.mkdir(parents=True, exist_ok=True)
         save_field(path, field)
         loading = min(timed(lambda: load_field(path)) for _ in range(3))
-        return {"checkpoint_mb": path.stat().st_size / 1e6, "loading_s": loading}
+        view = scored.cameras[0], scored.T_field_camera[0]
+        with multiprocessing.get_context("spawn").Pool(1) as fresh:
+            peak = fresh.apply(memory_to_render, (path, *view))
+        return {
+            "checkpoint_mb": path.stat().st_size / 1e6,
+            "loading_s": loading,
+            "render_peak_memory_gb": peak,
+        }
+
+
+def memory_to_render(path: Path, camera: Camera, T_field_camera: SE3) -> float:
+    """Gigabytes that a process takes, all libraries included, to load a field and show a view."""
+    render_view(load_field(path), camera, T_field_camera)
+    return peak_memory_gb()
+
+
+def peak_memory_gb() -> float:
+    """Largest resident size of this process so far, in units of 10^9 bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
 def memory_bandwidth() -> float:
@@ -272,7 +260,9 @@ def table_row(result: dict[str, object]) -> str:
         f" {r['samples_per_ray']:.1f} samples/ray, {r['bytes_per_sample']} B/sample, roofline"
         f" {r['roofline_rays_per_s'] / 1e6:.2f} M rays/s; 2000 rays with derivatives"
         f" {r['derivatives_2000_rays_ms']:.1f} ms; {r['checkpoint_mb']:.1f} MB, loads in"
-        f" {r['loading_s']:.2f} s; compiling {r['compiling_s']:.1f} s; load {r['load']:.1f}"
+        f" {r['loading_s']:.2f} s; memory {r['peak_memory_gb']:.1f} GB to train,"
+        f" {r['render_peak_memory_gb']:.2f} GB to render; compiling"
+        f" {r['compiling_s']:.1f} s; load {r['load']:.1f}"
     )
 
 

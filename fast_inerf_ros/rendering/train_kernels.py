@@ -3,6 +3,10 @@
 # Warp compiles these kernels: their bodies follow its rules, not Python's types.
 """Training kernels: rendering, loss and gradients of a ray in one pass, and the update.
 
+``find_first_samples`` says where each ray first meets something. In the order of these places rays
+share the voxels that their neighbours have brought into the cache; in the order of the draw every
+access is a miss.
+
 ``train_rays`` marches a ray once, remembers its samples in a scratch row, and walks them back to
 front to scatter the gradients. A row is reused by the next ray of the same thread, so that on a
 CPU it stays in the cache; on a GPU every ray has its own. Each launch scatters into its own
@@ -69,6 +73,14 @@ class Batch:
 
 
 @wp.struct
+class Results:
+    """What the rays saw."""
+
+    color: wp.array(dtype=wp.vec3)
+    stats: wp.array(dtype=wp.vec3)  # light left, distortion, number of samples
+
+
+@wp.struct
 class Loss:
     """Weights of the terms of the loss, and the cut-offs."""
 
@@ -94,18 +106,57 @@ def sample_gradient(
     )  # fmt: skip
 
 
+@wp.func
+def spread_bits(x: int) -> int:
+    """The ten lowest bits of x, two zeros after each."""
+    y = (x | (x << 16)) & 0x030000FF
+    y = (y | (y << 8)) & 0x0300F00F
+    y = (y | (y << 4)) & 0x030C30C3
+    return (y | (y << 2)) & 0x09249249
+
+
+@wp.kernel
+def find_first_samples(
+    first_ray: int,
+    grid: Grid,
+    batch: Batch,
+    start: wp.array(dtype=wp.float32),
+    place: wp.array(dtype=wp.int32),
+    out: Results,
+):
+    """Ray parameter and Morton code of the cell of the first sample; -1 where there is none.
+
+    What rays without samples see is entered here.
+    """
+    ray = first_ray + wp.tid()
+    line = make_ray(
+        grid, batch.origins[ray], batch.directions[ray], batch.near[ray], batch.far[ray]
+    )
+    probe = next_probe(grid, line, line.first + batch.jitter[ray] * line.lattice)
+    start[ray] = probe.distance
+    if probe.distance < NOTHING:
+        place[ray] = (
+            (spread_bits(probe.i) << 2) | (spread_bits(probe.j) << 1) | spread_bits(probe.k)
+        )
+    else:
+        place[ray] = -1
+        out.color[ray] = batch.background[ray]
+        out.stats[ray] = wp.vec3(1.0, 0.0, 0.0)
+
+
 @wp.kernel
 def train_rays(
     first_ray: int,
     grid: Grid,
     batch: Batch,
+    order: wp.array(dtype=wp.int64),
+    start: wp.array(dtype=wp.float32),
     loss: Loss,
     scratch: Scratch,
     gradients: Gradients,
-    color_out: wp.array(dtype=wp.vec3),
-    stats: wp.array(dtype=wp.vec3),  # light left, distortion, number of samples
+    out: Results,
 ):
-    ray = first_ray + wp.tid()
+    ray = int(order[first_ray + wp.tid()])
     row = wp.tid() % scratch.state.shape[0]
     capacity = scratch.state.shape[1]
     direction = batch.directions[ray]
@@ -117,7 +168,7 @@ def train_rays(
     mass = float(0.0)
     moment = float(0.0)
     count = int(0)
-    t = line.first + batch.jitter[ray] * line.lattice
+    t = start[ray]
     while t < line.last:
         probe = next_probe(grid, line, t)
         t = NOTHING
@@ -175,8 +226,8 @@ def train_rays(
             if slot > 0:
                 wp.atomic_add(gradients.voxel, index, weights[c] * change)
                 wp.atomic_or(gradients.touched, slot, wp.uint64(1) << wp.uint64(index & 63))
-    color_out[ray] = total
-    stats[ray] = wp.vec3(light, distortion, float(count))
+    out.color[ray] = total
+    out.stats[ray] = wp.vec3(light, distortion, float(count))
 
 
 @wp.struct

@@ -87,16 +87,31 @@ def accumulate(
     terms.distortion = loss.distortion / count
     terms.cutoff_optical = loss.cutoff
     terms.cutoff_light = loss.light_cutoff
-    out = (wp.from_torch(color, dtype=wp.vec3), wp.from_torch(stats, dtype=wp.vec3))
+    out: Any = train_kernels.Results()
+    out.color, out.stats = (wp.from_torch(rows, dtype=wp.vec3) for rows in (color, stats))
+    start, order = _sorted_hits(struct, batch, out, count, device, buffers.n_buffers)
+    sequence = wp.from_torch(order)
     launch(
         train_kernels.train_rays,
-        count,
-        lambda part: (struct, batch, terms, *buffers.for_part(part), *out),
+        len(order),
+        lambda part: (struct, batch, sequence, start, terms, *buffers.for_part(part), out),
         device,
         buffers.n_buffers,
     )
     del limits  # kept alive until the launch is over
     return RayResults(color, *stats.unbind(1))
+
+
+def _sorted_hits(
+    struct: Any, batch: Any, out: Any, count: int, device: torch.device, n_threads: int
+) -> tuple[Any, torch.Tensor]:
+    """Where the rays meet something first, and those that do, neighbours after each other."""
+    start = torch.empty(count, device=device)
+    place = torch.empty(count, dtype=torch.int32, device=device)
+    arguments = (struct, batch, wp.from_torch(start), wp.from_torch(place), out)
+    launch(train_kernels.find_first_samples, count, lambda _: arguments, device, n_threads)
+    places, order = place.sort(stable=True)
+    return wp.from_torch(start), order[int((places < 0).sum()) :]
 
 
 def update(

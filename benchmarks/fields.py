@@ -12,7 +12,6 @@ import dataclasses
 import json
 import multiprocessing
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -229,8 +228,12 @@ def memory_to_render(path: Path, camera: Camera, T_field_camera: SE3) -> float:
 
 
 def peak_memory_gb() -> float:
-    """Largest resident size of this process so far, in units of 10^9 bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    """Largest resident size of this process so far, in units of 10^9 bytes.
+
+    Read from /proc: what getrusage tells includes the process that this one was started from.
+    """
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / 1e9
 
 
 def memory_bandwidth() -> float:

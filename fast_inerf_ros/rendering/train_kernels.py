@@ -26,6 +26,7 @@ from fast_inerf_ros.rendering.grid import (
     vec8,
     vec8i,
     vec12,
+    voxel_index,
 )
 from fast_inerf_ros.rendering.march import NOTHING, make_ray, next_probe
 
@@ -232,11 +233,13 @@ def train_rays(
 
 @wp.struct
 class UpdateOptions:
-    """Learning rates and decay of the update."""
+    """Learning rates and regularisation of the update."""
 
     density_rate: wp.float32
     color_rate: wp.float32
     decay: wp.float32  # of the second moments
+    color_smoothing: wp.float32  # pull towards the neighbours' colours, per unit of the rate
+    side: wp.int32  # which neighbours: those before (-1) or behind (1)
     n_buffers: wp.int32
 
 
@@ -254,24 +257,53 @@ def second_moment(before: float, square: float, decay: float) -> float:
     return decay * before + (1.0 - decay) * square
 
 
+@wp.func
+def color_bend(grid: Grid, own: vec12, i: int, j: int, k: int, side: int) -> vec12:
+    """Sum of the differences of a voxel's coefficients to those of its neighbours on one side."""
+    bend = vec12()
+    for axis in range(3):
+        x = wp.clamp(i + wp.where(axis == 0, side, 0), 0, grid.bricks[0] * 4 - 1)
+        y = wp.clamp(j + wp.where(axis == 1, side, 0), 0, grid.bricks[1] * 4 - 1)
+        z = wp.clamp(k + wp.where(axis == 2, side, 0), 0, grid.bricks[2] * 4 - 1)
+        other = voxel_index(grid, x, y, z)
+        if other >= 64:
+            bend += own - grid.color[other]
+    return bend
+
+
+@wp.func
+def planned(color: vec12, density: float) -> vec16:
+    """The change of a voxel in the layout of a gradient."""
+    c = color
+    return vec16(
+        c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7], c[8], c[9], c[10], c[11],
+        density, 0.0, 0.0, 0.0,
+    )  # fmt: skip
+
+
 @wp.kernel
-def update_bricks(
+def plan_changes(
     first_slot: int,
+    grid: Grid,
+    coordinates: wp.array(dtype=wp.vec3i),
     options: UpdateOptions,
     gradient: wp.array2d(dtype=vec16),
     touched: wp.array2d(dtype=wp.uint64),
-    density: wp.array(dtype=wp.float32),
-    color: wp.array(dtype=vec12),
     moments: wp.array(dtype=wp.vec2),
 ):
-    """Move the touched voxels against their gradients; clears these."""
+    """Put the changes of the touched voxels into the first buffer, and clear the others.
+
+    No voxel moves yet: all see their neighbours as they were, whatever thread comes first.
+    """
     slot = first_slot + wp.tid()
     seen = wp.uint64(0)
     for buffer in range(options.n_buffers):
         seen = seen | touched[buffer, slot]
+    place = coordinates[slot] * 4
+    left = seen
     voxel = int(0)
-    while seen != wp.uint64(0):
-        if (seen & wp.uint64(1)) != wp.uint64(0):
+    while left != wp.uint64(0):
+        if (left & wp.uint64(1)) != wp.uint64(0):
             index = slot * 64 + voxel
             total = vec16()
             for buffer in range(options.n_buffers):
@@ -284,9 +316,41 @@ def update_bricks(
             m = second_moment(moment[0], d * d, options.decay)
             n = second_moment(moment[1], wp.dot(c, c) * (1.0 / 12.0), options.decay)
             moments[index] = wp.vec2(m, n)
-            density[index] = density[index] - options.density_rate * d / wp.sqrt(m + TINY)
-            color[index] = color[index] - options.color_rate / wp.sqrt(n + TINY) * c
-        seen = seen >> wp.uint64(1)
+            change = c * (1.0 / wp.sqrt(n + TINY))
+            if options.color_smoothing > 0.0:
+                i = place[0] + (voxel >> 4)
+                j = place[1] + ((voxel >> 2) & 3)
+                k = place[2] + (voxel & 3)
+                bend = color_bend(grid, grid.color[index], i, j, k, options.side)
+                change += options.color_smoothing * bend
+            gradient[0, index] = planned(
+                options.color_rate * change, options.density_rate * d / wp.sqrt(m + TINY)
+            )
+        left = left >> wp.uint64(1)
         voxel += 1
-    for buffer in range(options.n_buffers):
+    for buffer in range(1, options.n_buffers):
         touched[buffer, slot] = wp.uint64(0)
+    touched[0, slot] = seen
+
+
+@wp.kernel
+def apply_changes(
+    first_slot: int,
+    grid: Grid,
+    change: wp.array2d(dtype=vec16),
+    touched: wp.array2d(dtype=wp.uint64),
+):
+    """Subtract the planned changes from the touched voxels; clears the first buffer."""
+    slot = first_slot + wp.tid()
+    left = touched[0, slot]
+    voxel = int(0)
+    while left != wp.uint64(0):
+        if (left & wp.uint64(1)) != wp.uint64(0):
+            index = slot * 64 + voxel
+            total = change[0, index]
+            change[0, index] = vec16()
+            grid.density[index] = grid.density[index] - total[12]
+            grid.color[index] = grid.color[index] - color_part(total)
+        left = left >> wp.uint64(1)
+        voxel += 1
+    touched[0, slot] = wp.uint64(0)

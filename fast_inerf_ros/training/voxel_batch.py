@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ import warp as wp
 from fast_inerf_ros.fields.voxel import to_box
 from fast_inerf_ros.fields.voxel_grid import COLORS, VOXELS, VoxelGrid
 from fast_inerf_ros.rendering import train_kernels
-from fast_inerf_ros.rendering.grid import vec8, vec8i, vec12
+from fast_inerf_ros.rendering.grid import vec8, vec8i
 from fast_inerf_ros.rendering.launch import launch
 from fast_inerf_ros.rendering.rays import RayBatch
 from fast_inerf_ros.rendering.train_kernels import vec16
@@ -114,35 +115,46 @@ def _sorted_hits(
     return wp.from_torch(start), order[int((places < 0).sum()) :]
 
 
+@dataclass(frozen=True)
+class Rates:
+    """How far a step moves voxels.
+
+    density, color: learning rates. decay: of the mean squares of gradients. color_smoothing:
+    pull of a colour towards its neighbours', in units of its learning rate. side: whether these
+    are the neighbours behind (1) or before (-1) a voxel; both come in turn.
+    """
+
+    density: float
+    color: float
+    decay: float
+    color_smoothing: float = 0.0
+    side: int = 1
+
+
 def update(
-    grid: VoxelGrid,
-    moments: torch.Tensor,
-    buffers: GradientBuffers,
-    density_rate: float,
-    color_rate: float,
-    decay: float,
+    grid: VoxelGrid, struct: Any, moments: torch.Tensor, buffers: GradientBuffers, rates: Rates
 ) -> None:
     """Move touched voxels against their gradients, in place; moments (n, 64, 2)."""
     options: Any = train_kernels.UpdateOptions()
-    options.density_rate = density_rate
-    options.color_rate = color_rate
-    options.decay = decay
+    options.density_rate, options.color_rate = rates.density, rates.color
+    options.decay = rates.decay
+    options.color_smoothing, options.side = rates.color_smoothing, rates.side
     options.n_buffers = buffers.n_buffers
-    arguments = (
-        options,
-        wp.from_torch(buffers.values, dtype=vec16),
-        wp.from_torch(buffers.touched, dtype=wp.uint64),
-        wp.from_torch(grid.density.view(-1)),
-        wp.from_torch(grid.color.view(-1, COLORS), dtype=vec12),
-        wp.from_torch(moments.view(-1, 2), dtype=wp.vec2),
-    )
-    launch(
-        train_kernels.update_bricks,
-        len(grid.density),
-        lambda _: arguments,
-        grid.device,
-        grid.n_threads,
-    )
+    changes = wp.from_torch(buffers.values, dtype=vec16)
+    touched = wp.from_torch(buffers.touched, dtype=wp.uint64)
+    coordinates = wp.from_torch(grid.coordinates, dtype=wp.vec3i)
+    means = wp.from_torch(moments.view(-1, 2), dtype=wp.vec2)
+    plan = (struct, coordinates, options, changes, touched, means)
+    for kernel, arguments in (
+        (train_kernels.plan_changes, plan),
+        (train_kernels.apply_changes, (struct, changes, touched)),
+    ):
+        launch(kernel, len(grid.density), partial(_same, arguments), grid.device, grid.n_threads)
+
+
+def _same(arguments: tuple[Any, ...], _: int) -> tuple[Any, ...]:
+    """Every part of a launch takes the same arguments."""
+    return arguments
 
 
 def _batch(

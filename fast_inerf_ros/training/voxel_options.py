@@ -17,12 +17,12 @@ class VoxelTraining:
     result on a CPU depends on nothing but the data, the options and the seed.
     """
 
-    steps: int = option(4000, doc="Steps of the whole training.", minimum=1)
+    steps: int = option(8000, doc="Steps of the whole training.", minimum=1)
     seconds: float = option(
         0.0, doc="Time for the whole training; 0 to count steps instead.", unit="s", minimum=0.0
     )
     rays_per_step: int = option(
-        8192, doc="Rays that meet something, in each step.", minimum=16, maximum=1 << 20
+        4096, doc="Rays that meet something, in each step.", minimum=16, maximum=1 << 20
     )
     resolutions: tuple[int, ...] = option(
         (64, 128, 256),
@@ -34,11 +34,17 @@ class VoxelTraining:
         (0.0, 0.04, 0.24), doc="Progress at which each stage starts.", minimum=0.0, maximum=1.0
     )
     density_rate: float = option(
-        0.05, doc="Learning rate of densities, as optical depth of a sample.", minimum=0.0
+        0.1, doc="Learning rate of densities, as optical depth of a sample.", minimum=0.0
     )
     color_rate: float = option(0.35, doc="Learning rate of colours.", minimum=0.0)
     final_rate: float = option(
         0.04, doc="Learning rates at the end, as a share of those at the start.", minimum=0.0
+    )
+    color_smoothing: float = option(
+        0.03,
+        doc="Pull of colours towards those of neighbouring voxels, in units of their rate.",
+        minimum=0.0,
+        maximum=0.2,
     )
     moment_decay: float = option(
         0.99, doc="Decay of the mean squares of gradients.", minimum=0.0, maximum=0.9999
@@ -86,8 +92,21 @@ class VoxelTraining:
 
 _SCENES: dict[str, dict[str, Any]] = {
     "object": {},
-    "unbounded": {"distortion": 5e-5, "cutoff": 0.001, "optical_scale": 32.0},
-    "forward_facing": {"distortion": 2e-5, "cutoff": 0.001, "optical_scale": 32.0},
+    "unbounded": {
+        "density_rate": 0.05,
+        "stage_starts": (0.0, 0.1, 0.45),
+        "color_smoothing": 0.05,
+        "distortion": 5e-5,
+        "cutoff": 0.001,
+        "optical_scale": 32.0,
+    },
+    "forward_facing": {
+        "density_rate": 0.05,
+        "color_smoothing": 0.05,
+        "distortion": 2e-5,
+        "cutoff": 0.001,
+        "optical_scale": 32.0,
+    },
 }
 SCENE_TYPES = tuple(_SCENES)
 

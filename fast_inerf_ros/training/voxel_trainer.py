@@ -20,6 +20,7 @@ from fast_inerf_ros.rendering.rays import RayBank, RayBatch
 from fast_inerf_ros.training.voxel_batch import (
     GradientBuffers,
     LossOptions,
+    Rates,
     RayResults,
     accumulate,
     update,
@@ -114,14 +115,14 @@ class VoxelTrainer:
         self.advance(progress)
         results = self.accumulate(rays, self.random(len(rays.origins)))
         factor = options.final_rate**progress
-        update(
-            self.grid,
-            self.moments,
-            self.buffers,
+        rates = Rates(
             options.density_rate * factor / float(self._struct.optical_step),
             options.color_rate * factor,
             options.moment_decay,
+            options.color_smoothing,
+            1 if self.step_count % 2 else -1,
         )
+        update(self.grid, self._struct, self.moments, self.buffers, rates)
         self.step_count += 1
         return self._stats(rays, results, progress)
 

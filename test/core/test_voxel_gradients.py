@@ -11,6 +11,7 @@ from fast_inerf_ros.rendering.rays import RayBatch
 from fast_inerf_ros.training.voxel_batch import (
     GradientBuffers,
     LossOptions,
+    Rates,
     accumulate,
     update,
 )
@@ -91,7 +92,7 @@ def test_every_voxel_with_a_gradient_is_marked_and_the_update_clears_all():
     total, _ = buffers.total()
     total = total.clone()
     moments = torch.zeros(*before.shape, 2)
-    update(field.grid, moments, buffers, 0.25, 0.1, 0.99)
+    update(field.grid, field.struct(), moments, buffers, Rates(0.25, 0.1, 0.99))
     moved = field.grid.density - before
     hit = total.abs() > 1e-9
     torch.testing.assert_close(moved[hit], -0.25 * total[hit].sign(), atol=1e-3, rtol=0)
@@ -109,9 +110,31 @@ def test_a_descent_step_lowers_the_loss():
     for _ in range(5):
         results, buffers = gradients(field, rays, jitter, 0.0)
         losses.append(float((results.color - rays.target).square().mean()))
-        update(field.grid, moments, buffers, 0.02, 0.05, 0.99)
+        update(field.grid, field.struct(), moments, buffers, Rates(0.02, 0.05, 0.99))
     assert losses == sorted(losses, reverse=True)
     assert losses[-1] < 0.98 * losses[0]
+
+
+def test_smoothing_pulls_colours_together_whatever_thread_comes_first():
+    rays, jitter = batch(20, 400)
+    moved = []
+    for threads in (1, 2, 2):
+        field = scenes.field_of(scenes.random_grid(19, threads=threads))
+        _, buffers = gradients(field, rays, jitter, 0.0)
+        buffers.values.zero_()  # nothing but smoothing moves the colours
+        before = field.grid.color.clone()
+        moments = torch.zeros(*field.grid.density.shape, 2)
+        for step in range(20):
+            touched = buffers.touched.clone()
+            rates = Rates(0.1, 1.0, 0.99, 0.1, 1 if step % 2 else -1)
+            update(field.grid, field.struct(), moments, buffers, rates)
+            buffers.touched.copy_(touched)
+        moved.append(field.grid.color)
+        rough, smooth = (scenes.dense_values(field.grid, c) for c in (before, moved[-1]))
+        assert smooth.diff(dim=0).square().mean() < 0.5 * rough.diff(dim=0).square().mean()
+        assert torch.equal(moved[-1][0], before[0])
+    assert torch.equal(moved[0], moved[1])
+    assert torch.equal(moved[1], moved[2])
 
 
 def test_rays_end_when_scratch_space_is_full():

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import torch
 
-from benchmarks.fields import lego
+from benchmarks._scenes import lego
 from fast_inerf_ros.datasets.load import load_dataset
 from fast_inerf_ros.datasets.options import DatasetOptions
 from fast_inerf_ros.datasets.posed_images import PosedImages, Splits

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.fields import SCENES, lego
+from benchmarks._scenes import SCENES, lego
 from benchmarks.localisation_records import counted, described
 from benchmarks.localisation_scenes import PROTOCOL, queries_of
 from benchmarks.localisation_speed import speed_part

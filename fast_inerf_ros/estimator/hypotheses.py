@@ -12,6 +12,7 @@ from fast_inerf_ros.estimator.estimate import Floats, Source
 from fast_inerf_ros.geometry.pnp import PnpResult
 from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.inerf.held_out import correlation
+from fast_inerf_ros.inerf.landmarks import Matches
 from fast_inerf_ros.inerf.photometric import render
 from fast_inerf_ros.inerf.problem import Problem
 from fast_inerf_ros.inerf.pyramid import WHOLLY_USABLE, build_pyramid
@@ -28,7 +29,7 @@ class Hypothesis:
     """A pose to start from.
 
     support: of landmarks that agree, 0 to 1. covariance: (6, 6) of body twists, None where
-    nothing is known. located: what landmarks gave. score: see ``ranked``.
+    nothing is known. located, matches: what landmarks gave, and which. score: see ``ranked``.
     """
 
     T_world_camera: SE3
@@ -36,16 +37,18 @@ class Hypothesis:
     support: float = 0.0
     covariance: Floats | None = None
     located: PnpResult | None = None
+    matches: Matches | None = None
     score: float = 0.0
 
 
-def of_landmarks(found: PnpResult, n_matches: int) -> Hypothesis:
+def of_landmarks(found: PnpResult, matches: Matches) -> Hypothesis:
     """The hypothesis of landmarks. Support grows with their number and with their share."""
     n_inliers = float(np.count_nonzero(found.inliers))
-    share = n_inliers / max(n_matches, 1)
+    share = n_inliers / max(len(matches), 1)
     support = min(1.0, n_inliers / 60.0) * min(1.0, 2.0 * share)
     spread = np.asarray(found.covariance, dtype=np.float64)
-    return Hypothesis(found.T_camera_world.inverse(), Source.LANDMARKS, support, spread, found)
+    pose = found.T_camera_world.inverse()
+    return Hypothesis(pose, Source.LANDMARKS, support, spread, found, matches)
 
 
 def ranked(problem: Problem, hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:

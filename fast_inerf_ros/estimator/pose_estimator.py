@@ -125,7 +125,7 @@ class PoseEstimator:
         seen = Seen(observation, matches, limit)
         problem = self._refinement.problem(observation, SE3.identity())
         with clock.stage("hypotheses"):
-            starts = self.sources.hypotheses(observation.camera, prior, detections, matches)
+            starts = self.sources.hypotheses(observation, prior, detections, matches)
             starts = ranked(problem, starts)
         best = self._best_refined(seen, starts, clock)
         if self.config.views.enabled and not self._accepted(best):

@@ -88,9 +88,8 @@ class Refinement:
 
     def refined(self, seen: Seen, start: Hypothesis) -> Verified:
         """Refine one hypothesis and gather what speaks for the result."""
-        problem = self.problem(
-            seen.observation, start.T_world_camera, self._anchors(seen, start), seen.mask
-        )
+        anchors = self._anchors(start)
+        problem = self.problem(seen.observation, start.T_world_camera, anchors, seen.mask)
         solver = self._solver if start.support < SURE else self._closing
         result = solver.solve(problem, np.random.default_rng(self.config.seed))
         # Where refinement changes nothing for the better the start may still be right.
@@ -98,7 +97,8 @@ class Refinement:
         if result.status.refined and result.T_world_camera is not None:
             pose, spread = result.T_world_camera, result.covariance()
         comparison = compare(problem, pose)
-        evidence = gather(problem, comparison, pose, seen.matches, seen.max_error_px)
+        matches = seen.matches if start.matches is None else start.matches
+        evidence = gather(problem, comparison, pose, matches, seen.max_error_px)
         if spread is not None:
             spread = self.covariance_factor(problem.anchors is not None) * spread
         objection = result.reason if spread is None else None
@@ -118,10 +118,10 @@ class Refinement:
         trust = self.config.trust
         return trust.covariance_scale * (1.0 if with_landmarks else trust.colours_alone)
 
-    def _anchors(self, seen: Seen, start: Hypothesis) -> Anchors | None:
-        if start.located is None or seen.matches is None:
+    def _anchors(self, start: Hypothesis) -> Anchors | None:
+        if start.located is None or start.matches is None:
             return None
         # error_px is of both axes together.
         deviation = max(start.located.error_px / np.sqrt(2.0), SHARPEST_PX)
         weight = self.config.trust.covariance_scale
-        return Anchors(seen.matches.points, seen.matches.pixels, deviation, weight)
+        return Anchors(start.matches.points, start.matches.pixels, deviation, weight)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from fast_inerf_ros.errors import InputError
@@ -14,6 +16,7 @@ from fast_inerf_ros.fields.field import Field
 from fast_inerf_ros.geometry.camera import Camera
 from fast_inerf_ros.geometry.pnp import PnpResult, solve_pnp
 from fast_inerf_ros.geometry.se3 import SE3
+from fast_inerf_ros.inerf.features.feature import Features
 from fast_inerf_ros.inerf.features.registry import make_extractor
 from fast_inerf_ros.inerf.initialise import poses_from_objects
 from fast_inerf_ros.inerf.landmarks import LandmarkMap, Matches, features_of
@@ -23,6 +26,9 @@ from fast_inerf_ros.inerf.views import around
 from fast_inerf_ros.io.scene import Scene
 from fast_inerf_ros.posecnn.detection import Detection
 from fast_inerf_ros.posecnn.detector import Detector
+
+MOST_COMPARED = 40_000
+"""Landmarks that are compared with every feature, at most: a fifth of a second."""
 
 
 class Sources:
@@ -49,12 +55,18 @@ class Sources:
             return ()
         return self.detector.detect(observation.image, observation.camera)
 
-    def matched(self, observation: Observation) -> Matches | None:
-        """Landmarks that are seen in an image, None where the scene has no map."""
+    def features(self, observation: Observation) -> Features | None:
+        """Local features of an image, None where the scene has no map of landmarks."""
         if self.landmarks is None or self._extractor is None:
             return None
         extract, options = self._extractor.extract, self.landmarks.options
-        features = features_of(observation.image, observation.camera, extract, options)
+        return features_of(observation.image, observation.camera, extract, options)
+
+    def matched(self, observation: Observation) -> Matches | None:
+        """Landmarks that are seen in an image, None where the scene has no map."""
+        features = self.features(observation)
+        if features is None or self.landmarks is None:
+            return None
         return self.landmarks.match(features)
 
     def located(self, matches: Matches, camera: Camera) -> PnpResult | None:
@@ -76,20 +88,44 @@ class Sources:
 
     def hypotheses(
         self,
-        camera: Camera,
+        observation: Observation,
         prior: PosePrior | None,
         detections: tuple[Detection, ...],
         matches: Matches | None,
     ) -> list[Hypothesis]:
-        """Hypotheses of all sources but the views, in no order."""
-        found = []
+        """Hypotheses of all sources but the views, in no order.
+
+        Where the landmarks of the whole scene agree on nothing, those are tried that the other
+        hypotheses have in view.
+        """
+        camera = observation.camera
+        found = self._of_objects(detections, camera)
         if prior is not None and is_finite(prior.T_world_camera):
             found.append(Hypothesis(prior.T_world_camera, Source.PRIOR))
-        if matches is not None:
+        if matches is None:
+            return found
+        located = self.located(matches, camera)
+        if located is not None:
+            return [*found, of_landmarks(located, matches)]
+        return found + self._narrowed(observation, found[:1] + found[1:][-1:])
+
+    def _narrowed(
+        self, observation: Observation, around: Sequence[Hypothesis]
+    ) -> list[Hypothesis]:
+        """Hypotheses of the landmarks in view of others, half an image further on each side."""
+        if self.landmarks is None or not around:
+            return []
+        features, found = self.features(observation), []
+        camera = observation.camera
+        for item in around:
+            near = self.landmarks.visible(camera, item.T_world_camera, camera.width / 2)
+            if features is None or int(near.sum()) > MOST_COMPARED:
+                continue
+            matches = self.landmarks.match(features, near)
             located = self.located(matches, camera)
             if located is not None:
-                found.append(of_landmarks(located, len(matches)))
-        return found + self._of_objects(detections, camera)
+                found.append(of_landmarks(located, matches))
+        return found
 
     def searched(self, problem: Problem) -> list[Hypothesis]:
         """Hypotheses of views that look like the image; they are rendered at the first call."""

@@ -156,3 +156,22 @@ def test_warming_up_changes_nothing():
     ready = estimator()
     ready.warm_up(CAMERA)
     assert_found(ready.estimate(observation(picture(VIEW))), VIEW)
+
+
+def test_a_prior_narrows_the_search_for_landmarks(monkeypatch):
+    """Where no landmark of the whole scene is matched, those in view of a prior are."""
+    ready = estimator()
+    everywhere = ready.landmarks.match
+    monkeypatch.setattr(
+        ready.landmarks,
+        "match",
+        lambda features, allowed=None: everywhere(
+            features, np.zeros(len(ready.landmarks), dtype=bool) if allowed is None else allowed
+        ),
+    )
+    prior = PosePrior(disturbed(VIEW, 25.0, 0.1, np.random.default_rng(1)))
+    starts = ready.sources.hypotheses(
+        observation(picture(VIEW)), prior, (), ready.sources.matched(observation(picture(VIEW)))
+    )
+    (found,) = [item for item in starts if item.source is Source.LANDMARKS]
+    assert np.degrees(pose_errors(found.T_world_camera, VIEW).rotation) < 0.5

@@ -26,6 +26,7 @@ EXECUTABLES = {
     "inerf": "fast_inerf_ros.nodes.inerf:main",
     "plot_inerf": "fast_inerf_ros.experiments.plot_inerf:main",
     "pose_estimator": "fast_inerf_ros.nodes.pose_estimator:main",
+    "propose_boxes": "fast_inerf_ros.scene_building.propose_boxes:main",
     "record_poses": "fast_inerf_ros.nodes.record_poses:main",
     "register_objects": "fast_inerf_ros.scene_building.register_objects:main",
     "replay": "fast_inerf_ros.nodes.replay:main",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from ball_scene import RADIUS
 
 from fast_inerf_ros.fields.voxel import VoxelField
 from fast_inerf_ros.fields.voxel_grid import Domain, VoxelGrid
@@ -97,3 +98,14 @@ def field_of(grid, **shading):
     from fast_inerf_ros.fields.voxel import Shading
 
     return VoxelField(grid, Shading(**{"optical_scale": 8.0, "cutoff": 1e-4, **shading}))
+
+
+def ball_field():
+    """The ball of `ball_scene` as a voxel field."""
+    bricks = (12, 12, 12)
+    grid = VoxelGrid.dense(Domain((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), False, bricks), 0.0, threads=1)
+    places = (torch.arange(48) + 0.5) / 24 - 1
+    x, y, z = torch.meshgrid(places, places, places, indexing="ij")
+    inside = RADIUS - (x**2 + y**2 + z**2).sqrt()
+    grid.density[1:] = to_bricks((100 * inside)[..., None], bricks)[..., 0]
+    return VoxelField(grid)

@@ -9,16 +9,13 @@ from pathlib import Path
 import ball_scene
 import numpy as np
 import pytest
-import torch
-from voxel_scenes import to_bricks
+from voxel_scenes import ball_field
 
 from fast_inerf_ros.command_line import run
 from fast_inerf_ros.datasets.bop import load_pose_set
 from fast_inerf_ros.datasets.load import load_dataset
 from fast_inerf_ros.datasets.pose_set_writer import bounding_box
 from fast_inerf_ros.fields.checkpoint import save_field
-from fast_inerf_ros.fields.voxel import VoxelField
-from fast_inerf_ros.fields.voxel_grid import Domain, VoxelGrid
 from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.geometry.so3 import SO3
 from fast_inerf_ros.geometry.symmetry import Symmetry, SymmetryAxis
@@ -35,17 +32,6 @@ METRES_PER_UNIT = 0.5
 T_WORLD_FIELD = SE3(SO3.exp(np.array([0.0, 0.0, 0.5])), np.array([1.0, 2.0, 0.3]))
 TURN = SE3(SO3.exp(np.array([0.2, -0.1, 0.4])), np.zeros(3))
 SIZE = 48
-
-
-def ball_field():
-    """The ball of `ball_scene` as a voxel field."""
-    bricks = (12, 12, 12)
-    grid = VoxelGrid.dense(Domain((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), False, bricks), 0.0, threads=1)
-    places = (torch.arange(48) + 0.5) / 24 - 1
-    x, y, z = torch.meshgrid(places, places, places, indexing="ij")
-    inside = ball_scene.RADIUS - (x**2 + y**2 + z**2).sqrt()
-    grid.density[1:] = to_bricks((100 * inside)[..., None], bricks)[..., 0]
-    return VoxelField(grid)
 
 
 @pytest.fixture(scope="module")

@@ -65,7 +65,8 @@ def unpack_grid(
     low, high = arrays["color_range"]
     color = np.zeros(((count + 1) * VOXELS, COLORS), dtype=np.float32)
     places = np.flatnonzero(seen) + VOXELS
-    color[places] = arrays["color"].T * ((high - low) / LEVELS) + low
+    for column, codes in enumerate(arrays["color"]):  # one by one: no second array of that size
+        color[places, column] = codes * ((high[column] - low[column]) / LEVELS) + low[column]
     density = np.zeros((count + 1, VOXELS), dtype=np.float32)
     density[1:] = arrays["density"]
     if not (np.all(np.isfinite(density)) and np.all(np.isfinite(color))):

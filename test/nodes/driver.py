@@ -73,10 +73,19 @@ class Driver:
             time.sleep(0.05)
 
     def call(self, kind, name, request=None):
+        """Call a service; one that may be called twice is, since an answer can get lost.
+
+        The server may not yet know the client that it answers, on a busy machine.
+        """
         client = self.node.create_client(kind, name)
         assert client.wait_for_service(timeout_sec=processes.PATIENCE_S)
-        future = client.call_async(request or kind.Request())
-        self.executor.spin_until_future_complete(future, timeout_sec=processes.PATIENCE_S)
+        attempts = 1 if kind is ChangeState else 3
+        for _ in range(attempts):
+            future = client.call_async(request or kind.Request())
+            patience_s = processes.PATIENCE_S / attempts
+            self.executor.spin_until_future_complete(future, timeout_sec=patience_s)
+            if future.done():
+                break
         self.node.destroy_client(client)
         assert future.done(), f"{name} did not answer"
         return future.result()

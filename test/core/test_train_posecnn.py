@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import subprocess
+import sys
 
 import cv2
 import disc_scene
@@ -253,3 +255,11 @@ def test_weights_beyond_half_precision_stay_as_they_are(tmp_path):
     save_checkpoint(PoseCheckpoint(network), tmp_path / "half.pt", half=True)
     read = load_checkpoint(tmp_path / "half.pt").network
     assert torch.equal(read.centre[-1].bias, network.centre[-1].bias)
+
+
+def test_loading_a_network_does_not_import_the_compiler(tmp_path):
+    path = tmp_path / "network.pt"
+    save_checkpoint(PoseCheckpoint(make_network(NetworkConfig(("ball",)))), path)
+    code = "import sys\nfrom fast_inerf_ros.posecnn.checkpoint import load_checkpoint\n"
+    code += f"load_checkpoint({str(path)!r})\nassert 'torch._dynamo' not in sys.modules\n"
+    subprocess.run([sys.executable, "-c", code], check=True)

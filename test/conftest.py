@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
@@ -25,3 +26,12 @@ def external_data():
         return folder
 
     return find
+
+
+@pytest.fixture(autouse=True)
+def _own_logging():
+    """What a program under test does to the root logger ends with its test."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)

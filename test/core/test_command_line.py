@@ -44,14 +44,6 @@ class Settings:
     solver: Solver = section(Solver)
 
 
-@pytest.fixture(autouse=True)
-def _root_logger():
-    """Give the root logger its level back."""
-    level = logging.getLogger().level
-    yield
-    logging.getLogger().setLevel(level)
-
-
 def configured(*argv: str) -> Settings:
     """Run a command and return the configuration that it was called with."""
     seen: list[Settings] = []

@@ -97,8 +97,14 @@ class PoseEstimator:
     def warm_up(self, camera: Camera) -> None:
         """Compile and cache what the first image would have to wait for."""
         noise = np.random.default_rng(0).integers(0, 256, (camera.height, camera.width, 3))
-        somewhere = PosePrior(SE3.identity())
-        self.estimate(Observation(noise.astype(np.uint8), camera), somewhere, detect=True)
+        observation = Observation(noise.astype(np.uint8), camera)
+        self.sources.detected(observation)
+        seen = Seen(observation, self.sources.matched(observation))
+        start = Hypothesis(SE3.identity(), Source.PRIOR)
+        if self.config.views.enabled:
+            problem = self._refinement.problem(observation, SE3.identity())
+            start = next(iter(self.sources.searched(problem)), start)
+        self._refinement.refined(seen, start)
 
     def estimate(
         self,

@@ -26,7 +26,8 @@ Mask = npt.NDArray[np.bool_]
 BACKGROUNDS = {"unknown": None, "white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0)}
 
 SURE = 0.5
-"""Support of landmarks from which a pose is right within a pixel or two: no coarse renderings."""
+"""Support of landmarks from which a pose is right within a pixel or two: neither coarse renderings
+nor other starts are needed."""
 
 SHARPEST_PX = 0.3
 """Least standard deviation of a landmark."""
@@ -65,7 +66,8 @@ class Refinement:
     def __init__(self, field: Field, config: EstimatorConfig) -> None:
         self.field, self.config = field, config
         self._solver = KeyframeSolver(config.solver)
-        self._closing = KeyframeSolver(replace(config.solver, "first_level", 0))
+        closing = replace(replace(config.solver, "first_level", 0), "restarts", 0)
+        self._closing = KeyframeSolver(closing)
 
     def problem(
         self,

@@ -16,7 +16,7 @@ from scripts.demo.steps import ROOT, module, run, source_digest, step
 LAYOUT_SEED = 4_000_007
 """Of the table; no training of the shipped PoseCNN has seen it, nor has the test protocol."""
 N_PHOTOGRAPHS = 60
-TRAINING_STEPS = 400
+TRAINING_STEPS = 800
 """By steps and not by the clock, so that a busy machine makes the same field, later."""
 DETECTOR = ROOT / "resource" / "posecnn_tabletop.pt"
 TRUTH_TOPIC = "/ground_truth/camera_pose"

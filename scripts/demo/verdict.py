@@ -9,6 +9,8 @@ from scripts.demo.scene import Place
 
 LEAST_SHARE = 0.9
 """Of the images that were looked at, that must be localised."""
+LEAST_LOOKED_AT = 0.25
+"""Of the recording: where less was looked at, the camera was not followed."""
 MEDIAN_DEG, MEDIAN_M = 1.0, 0.01
 WRONG_DEG, WRONG_M = 5.0, 0.05
 WRONG_SHARE = 0.01
@@ -30,6 +32,11 @@ def verdict(figures: Figures, place: Place, changed: bool) -> str:
         return "" if figures.n_estimated else "no image was looked at"
     if figures.n_poses == 0:
         return f"no pose arrived; {_reason(figures)}"
+    if figures.n_estimated < LEAST_LOOKED_AT * figures.n_images:
+        return (
+            f"only {figures.n_estimated} of {figures.n_images} images were looked at, in "
+            f"{np.median(figures.latencies_ms):.0f} ms each: the machine is too slow, or busy"
+        )
     share = figures.counts["localised"] / max(figures.n_estimated, 1)
     if share < LEAST_SHARE:
         return f"only {share:.0%} of the images were localised; {_reason(figures)}"

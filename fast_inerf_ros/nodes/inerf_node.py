@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PoseStamped, PoseWithCovarianceStamped
 from rclpy.duration import Duration
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
@@ -34,6 +36,7 @@ WORLD_FRAME = "map"
 DIAGNOSTICS_TOPIC = "/diagnostics"
 DELIVERY_S = 1.0
 DISCOVERY_S = 3.0
+SETTLED_S = 0.3
 PICTURE_WIDTH_PX = 320
 ANSWERS = QoSProfile(
     depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
@@ -51,6 +54,7 @@ def run_node(arguments: Sequence[str]) -> int:
 def _run(flags: InerfConfig, arguments: Sequence[str]) -> int:
     with node_of(NAME, flags, arguments) as (node, config), StopRequest() as request:
         publisher = RefinementPublisher(node, config, request)
+        publisher.wait_for_listeners()
         status = inerf(config, publisher)
         publisher.wait_for_delivery()
         return request.exit_status or status
@@ -90,24 +94,34 @@ class RefinementPublisher(Watcher):
             options = OverlayOptions(png=True, width=PICTURE_WIDTH_PX)
             picture = overlays(outcome.trial.problem, [pose], options)[-1]
             self._pictures.publish(encode_image(picture, header(stamp, "camera_optical_frame")))
-        if not result.status.refined:
-            self._wait_for_listener()
         self._diagnostics.publish(self._report(outcome, stamp))
 
     def cancelled(self) -> bool:
         """Whether a signal came."""
         return self._request.is_set()
 
+    def wait_for_listeners(self) -> None:
+        """Give others time to find this node, until nobody new has come for a moment.
+
+        All may be over within a second, before anybody on the network knows of it.
+        """
+        deadline, before, since = time.monotonic() + DISCOVERY_S, 0, time.monotonic()
+        while (now := time.monotonic()) < deadline and not self._request.is_set():
+            count = sum(publisher.get_subscription_count() for publisher in self._publishers)
+            if count != before:
+                before, since = count, now
+            if count and now - since > SETTLED_S:
+                break
+            time.sleep(0.05)
+
     def wait_for_delivery(self) -> None:
         """Give messages that are under way time to arrive."""
-        for publisher in (self._steps, self._answers, self._pictures, self._diagnostics):
+        for publisher in self._publishers:
             publisher.wait_for_all_acked(Duration(seconds=DELIVERY_S))
 
-    def _wait_for_listener(self) -> None:
-        # A failure may come within a second, before others on the network know of this node.
-        deadline = time.monotonic() + DISCOVERY_S
-        while not self._diagnostics.get_subscription_count() and time.monotonic() < deadline:
-            time.sleep(0.05)
+    @property
+    def _publishers(self) -> tuple[Publisher[Any], ...]:
+        return self._steps, self._answers, self._pictures, self._diagnostics
 
     def _report(self, outcome: Outcome, stamp: int) -> DiagnosticArray:
         result = outcome.result

@@ -97,6 +97,13 @@ class TrackerConfig:
         1.0, doc="Longest time between images over which motion is predicted.", unit="s",
         minimum=0.0,
     )  # fmt: skip
+    follow_gap_s: float = option(
+        0.2,
+        doc="Longest time since the last pose over which an image is aligned with the keyframe of "
+        "the stream, unless odometry bridges it; after more the image is localised by itself.",
+        unit="s",
+        minimum=0.0,
+    )
     lost_after: int = option(
         3, doc="Images in a row that are not localised before the state is lost.", minimum=1
     )

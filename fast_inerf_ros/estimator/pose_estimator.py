@@ -21,7 +21,7 @@ from fast_inerf_ros.estimator.following import Follower
 from fast_inerf_ros.estimator.hypotheses import Hypothesis, ranked
 from fast_inerf_ros.estimator.moved_objects import Mask, object_estimates
 from fast_inerf_ros.estimator.observation import Observation, PosePrior
-from fast_inerf_ros.estimator.refinement import Refinement, Seen, Verified
+from fast_inerf_ros.estimator.refinement import SURE, Refinement, Seen, Verified
 from fast_inerf_ros.estimator.sources import Sources
 from fast_inerf_ros.estimator.trust import score_of
 from fast_inerf_ros.fields.field import Field
@@ -174,12 +174,18 @@ class PoseEstimator:
     def _best_refined(
         self, seen: Seen, starts: Sequence[Hypothesis], clock: _Clock
     ) -> Verified | None:
-        """Refine the first few; the one of the highest score, None where there are none."""
+        """Refine the first few; the one of the highest score, None where there are none.
+
+        One that landmarks are sure of comes first, and is the answer where it is accepted.
+        """
         best: Verified | None = None
+        starts = sorted(starts, key=lambda start: start.support < SURE)
         for start in starts[: self.config.max_refined]:
             with clock.stage("refinement"):
                 best = _better(best, self._refinement.refined(seen, start))
             if best is not None and best.score >= self.config.trust.good_score:
+                break
+            if start.support >= SURE and self._accepted(best):
                 break
         return best
 

@@ -141,12 +141,12 @@ def _depth_scale(scene: Scene, posed: PosedImages, style: str) -> float:
     if style == "bop" and least * 1000 < LARGEST_METRES:
         raise InputError(
             f"expected objects at {LARGEST_METRES / 1000} m or more from the cameras, got "
-            f"{least:.3g} m: set metres_per_unit in scene.yaml"
+            f"{least:.3g} m: give the scene its scale (metres_per_unit)"
         )
     if style == "props" and greatest > LARGEST_METRES:
         raise InputError(
             f"expected objects at {LARGEST_METRES} m or less for the layout props, got "
-            f"{greatest:.3g} m: use bop, or set metres_per_unit in scene.yaml"
+            f"{greatest:.3g} m: use bop, or give the scene its scale (metres_per_unit)"
         )
     needed = 2 * greatest * 1000 / DEEPEST_UNITS
     return max(DEPTH_SCALE, float(10.0 ** np.ceil(np.log10(needed))))

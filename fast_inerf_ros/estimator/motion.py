@@ -36,6 +36,14 @@ class Motion:
         odometry = T_odom_camera if is_finite(T_odom_camera) else None
         self._before, self._last = self._last, _Seen(stamp_ns, T_world_camera, odometry)
 
+    def is_near(self, stamp_ns: int, T_odom_camera: SE3 | None, gap_s: float) -> bool:
+        """Whether a prediction is good: odometry reaches to the last pose, or it was just now."""
+        last = self._last
+        if last is None:
+            return False
+        bridged = last.T_odom_camera is not None and is_finite(T_odom_camera)
+        return bridged or (stamp_ns - last.stamp_ns) * 1e-9 <= gap_s
+
     def predicted(self, stamp_ns: int, T_odom_camera: SE3 | None) -> SE3 | None:
         """T_world_camera at a later time, None where nothing is known.
 
@@ -44,7 +52,7 @@ class Motion:
         last = self._last
         if last is None:
             return None
-        if is_finite(T_odom_camera) and T_odom_camera is not None and last.T_odom_camera:
+        if T_odom_camera is not None and last.T_odom_camera and is_finite(T_odom_camera):
             return last.T_world_camera @ last.T_odom_camera.inverse() @ T_odom_camera
         elapsed = (stamp_ns - last.stamp_ns) * 1e-9
         if not 0 < elapsed <= self.max_gap_s:

@@ -28,7 +28,6 @@ class Tracker:
         self._follower = Follower(self.config.follow, np.random.default_rng(self.config.seed))
         self._given: PosePrior | None = None
         self._newest_ns: int | None = None
-        self._localised_ns: int | None = None
         self._n_missed = 0
 
     def reset(self, prior: PosePrior | None = None) -> None:
@@ -37,7 +36,6 @@ class Tracker:
         self._motion.forget()
         self._follower.forget()
         self._given, self._newest_ns, self._n_missed = prior, None, 0
-        self._localised_ns = None
 
     def update(self, observation: Observation, odometry: SE3 | None = None) -> Tracked:
         """Localise the next image. Never raises for what it contains.
@@ -53,16 +51,10 @@ class Tracker:
             return Tracked(self.state, lost(observation, reason))
         self._newest_ns = observation.stamp_ns
         predicted = self._motion.predicted(observation.stamp_ns, odometry)
-        near = odometry is not None or self._gap_s(observation) <= self.config.follow_gap_s
+        near = self._motion.is_near(observation.stamp_ns, odometry, self.config.follow_gap_s)
         estimate = self._localised(observation, predicted, near)
         self._moved_on(estimate, odometry)
         return Tracked(self.state, estimate)
-
-    def _gap_s(self, observation: Observation) -> float:
-        """Time since the last image that was localised."""
-        if self._localised_ns is None:
-            return float("inf")
-        return (observation.stamp_ns - self._localised_ns) * 1e-9
 
     def _localised(self, observation: Observation, predicted: SE3 | None, near: bool) -> Estimate:
         # Beyond a short time a hand has moved too far: alignment would settle somewhere else.
@@ -79,7 +71,6 @@ class Tracker:
     def _moved_on(self, estimate: Estimate, odometry: SE3 | None) -> None:
         if estimate.status is Status.LOCALISED and estimate.T_world_camera is not None:
             self._motion.seen(estimate.stamp_ns, estimate.T_world_camera, odometry)
-            self._localised_ns = estimate.stamp_ns
             self.state, self._n_missed = TrackingState.TRACKING, 0
             return
         self._n_missed += 1

@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 RUN := scripts/in_environment $(VENV)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-all lint demo bench clean clean-all
+.PHONY: help setup test test-all lint demo scene bench clean clean-all
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -29,6 +29,9 @@ lint: setup ## Check style (ruff) and types (mypy)
 
 demo: setup ## Localise a camera around a synthetic table over real DDS; report in demo_out/ (or BAG=, SCENE=, MOVE_OBJECT=1)
 	$(RUN) python -m scripts.demo demo_out $(if $(BAG),--bag $(BAG)) $(if $(SCENE),--scene $(SCENE)) $(if $(MOVE_OBJECT),--move-object)
+
+scene: setup ## Make a scene of photographs: PHOTOS=folder NAME= of its folder in scenes/, QUICK=1 for half an hour, ARGS="--box ..."
+	$(RUN) python -m fast_inerf_ros.scene_building.build_scene $(if $(PHOTOS),"$(PHOTOS)") --output "scenes/$(or $(NAME),scene)" $(if $(QUICK),--quick) $(ARGS)
 
 bench: setup ## Run the benchmarks; tables on the terminal, JSON in benchmarks/results/
 	$(RUN) python -m benchmarks

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parent
 
 EXECUTABLES = {
     "build_landmarks": "fast_inerf_ros.training.build_landmarks:main",
+    "build_scene": "fast_inerf_ros.scene_building.build_scene:main",
     "collect_images": "fast_inerf_ros.nodes.collect_images:main",
     "evaluate_posecnn": "fast_inerf_ros.training.evaluate_posecnn:main",
     "generate_tabletop": "fast_inerf_ros.datasets.synthetic.generate_tabletop:main",

@@ -30,11 +30,11 @@ from fast_inerf_ros.errors import InputError
 from fast_inerf_ros.fields.checkpoint import load_field
 from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.geometry.similarity import Similarity
-from fast_inerf_ros.geometry.so3 import SO3
 from fast_inerf_ros.io.atomic import atomic_path
 from fast_inerf_ros.io.scene import FieldReference, Scene, SceneObject, load_scene, save_scene
 from fast_inerf_ros.scene_building.box_picture import scene_picture
 from fast_inerf_ros.scene_building.box_proposals import ProposalOptions, propose
+from fast_inerf_ros.scene_building.given_boxes import given_box, numbered
 from fast_inerf_ros.scene_building.paths import written_path
 from fast_inerf_ros.scene_building.placed_field import PlacedField, in_world_of
 from fast_inerf_ros.scene_building.point_cloud import PointCloud, confirmed, surface_points
@@ -104,7 +104,7 @@ def propose_boxes(config: ProposeConfig) -> Scene:
     output = Path(config.output)
     if output.exists() and not config.overwrite:
         raise InputError(f"{output}: exists: choose another --output or use --overwrite")
-    given = [_given(text) for text in config.boxes]
+    given = [given_box(text) for text in config.boxes]
     start = _start(config, output.resolve().parent)
     assert start.field is not None
     posed = in_world_of(start, load_dataset(config.data, config.dataset))
@@ -112,7 +112,7 @@ def propose_boxes(config: ProposeConfig) -> Scene:
     around = surroundings(PlacedField(load_field(config.field), place), posed, config)
     up = np.array([0.0, 0.0, 1.0])
     found = propose(around.cloud, around.plane, up, around.distance, config.proposals)
-    objects = _numbered(given) if given else found
+    objects = numbered(given) if given else found
     level = Similarity(around.T_level_world) @ place
     scene = Scene(
         start.frame_id,
@@ -123,7 +123,7 @@ def propose_boxes(config: ProposeConfig) -> Scene:
         description=start.description,
     )
     save_scene(scene, output)
-    _write_picture(output.with_name(PICTURE), around.cloud, objects)
+    write_scene_picture(output.with_name(PICTURE), around.cloud, objects)
     _tell(objects, output)
     return scene
 
@@ -174,27 +174,8 @@ def _start(config: ProposeConfig, folder: Path) -> Scene:
     )
 
 
-def _given(text: str) -> tuple[str, SE3, tuple[float, ...]]:
-    label, *numbers = text.split(":")
-    try:
-        values = [float(number) for number in numbers]
-    except ValueError:
-        values = []
-    if not label or len(values) != 7 or not np.isfinite(values).all() or min(values[3:6]) <= 0:
-        raise InputError(f"boxes: expected label:x:y:z:sx:sy:sz:yaw_deg, got {text!r}")
-    turn = SO3.exp(np.array([0.0, 0.0, np.radians(values[6])]))
-    return label, SE3(turn, np.array(values[:3])), tuple(values[3:6])
-
-
-def _numbered(given: Sequence[tuple[str, SE3, tuple[float, ...]]]) -> tuple[SceneObject, ...]:
-    """Objects whose classes count up in the order in which their labels come first."""
-    labels = list(dict.fromkeys(label for label, _, _ in given))
-    return tuple(
-        SceneObject(label, labels.index(label) + 1, pose, extent) for label, pose, extent in given
-    )
-
-
-def _write_picture(path: Path, cloud: PointCloud, objects: Sequence[SceneObject]) -> None:
+def write_scene_picture(path: Path, cloud: PointCloud, objects: Sequence[SceneObject]) -> None:
+    """Write the picture of a scene with its boxes as PNG; InputError where that fails."""
     picture = scene_picture(cloud, objects)
     with atomic_path(path) as temporary:
         if not cv2.imwrite(str(temporary), picture[..., ::-1]):

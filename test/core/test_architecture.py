@@ -36,7 +36,7 @@ ALLOWED = {
     # Makes scenes with everything that was trained before; nothing but nodes stands above it.
     "scene_building": FOUNDATION
     | {"command_line", "geometry", "io", "evaluation", "rendering", "fields", "posecnn"}
-    | {"inerf", "datasets", "training"},
+    | {"inerf", "datasets", "estimator", "training"},
 }
 ALLOWED["experiments"] = ALLOWED["training"] - {"estimator"} | {"training", "inerf"}
 ALLOWED["nodes"] = set(ALLOWED)

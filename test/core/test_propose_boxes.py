@@ -20,10 +20,10 @@ from fast_inerf_ros.geometry.so3 import SO3
 from fast_inerf_ros.io.scene import load_scene
 from fast_inerf_ros.scene_building.box_picture import scene_picture
 from fast_inerf_ros.scene_building.box_proposals import ProposalOptions, propose
+from fast_inerf_ros.scene_building.given_boxes import given_box
 from fast_inerf_ros.scene_building.placed_field import PlacedField
 from fast_inerf_ros.scene_building.propose_boxes import (
     ProposeConfig,
-    _given,
     surroundings,
     write_proposals,
 )
@@ -156,13 +156,13 @@ def test_levelling_keeps_the_first_axis_as_far_as_it_can():
 
 
 def test_boxes_of_the_user_are_read():
-    label, pose, extent = _given("mug:0.3:-0.1:0.05:0.08:0.09:0.1:90")
+    label, pose, extent = given_box("mug:0.3:-0.1:0.05:0.08:0.09:0.1:90")
     assert (label, extent) == ("mug", (0.08, 0.09, 0.1))
     assert pose.translation == pytest.approx(np.array([0.3, -0.1, 0.05]))
     assert pose.rotation @ np.array([1.0, 0, 0]) == pytest.approx(np.array([0, 1.0, 0]))
     for text in ("mug", "mug:1:2:3:0.1:0.1:0.1", "mug:1:2:3:0:0.1:0.1:0", ":0:0:0:1:1:1:0"):
         with pytest.raises(InputError, match="boxes: expected label"):
-            _given(text)
+            given_box(text)
 
 
 def test_the_command_writes_scene_and_picture(tmp_path, capsys):

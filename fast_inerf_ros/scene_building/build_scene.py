@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 
 from fast_inerf_ros import command_line
 from fast_inerf_ros.scene_building.build_scene_options import BuildSceneConfig
+from fast_inerf_ros.scene_building.markers import write_sheet
 from fast_inerf_ros.scene_building.scene_stages import SceneBuilder, StageEnded
 
 NAME = "build_scene"
@@ -34,6 +35,10 @@ def build_scene(config: BuildSceneConfig) -> int:
     0 at the end; 130 and 143 after Ctrl-C and SIGTERM while something is trained. Raises
     InputError for bad input, OSError where results cannot be written.
     """
+    if config.aruco_sheet:
+        write_sheet(config.aruco_sheet)
+        logger.info("sheet of markers -> %s", config.aruco_sheet)
+        return 0
     try:
         SceneBuilder(config).run()
     except StageEnded as ended:

@@ -59,7 +59,9 @@ class DetectorPlan:
 class BuildSceneConfig:
     """Options of ``build_scene``."""
 
-    data: str = option(doc="Folder of the photographs, with poses or without.", positional=True)
+    data: str = option(
+        "", doc="Folder of the photographs, with poses or without.", positional=True
+    )
     output: str = option("scene", doc="Folder of the scene; the same command goes on in it.")
     quick: bool = option(
         False, doc="Half an hour at most on two cores for 50 photographs, for a first look."
@@ -81,6 +83,16 @@ class BuildSceneConfig:
     )  # fmt: skip
     scale: float = option(
         0.0, doc="Metres of a unit of the data set; 0 where it is not known.", minimum=0.0
+    )
+    aruco: float = option(
+        0.0,
+        doc="Edge of a marker of the printed sheet in metres, where the photographs show it: sets "
+        "the scale. 0 where there is none.",
+        unit="m",
+        minimum=0.0,
+    )
+    aruco_sheet: str = option(
+        "", doc="Write the sheet of markers to this .png or .pdf for A4 paper, and end."
     )
     up: tuple[str, ...] = option(
         (), doc="Which way is up: X Y Z in the coordinates of the data set, auto for the plane "
@@ -105,6 +117,8 @@ class BuildSceneConfig:
     detector: DetectorPlan = section(DetectorPlan)
 
     def __post_init__(self) -> None:
+        if not (self.data or self.aruco_sheet):
+            raise InputError("data: expected a folder of photographs, got nothing: give one")
         if self.dataset.hold_out not in (HOLD_OUT, self.hold_out):
             raise InputError(
                 f"dataset.hold_out: expected {HOLD_OUT} or the {self.hold_out} of hold_out, got "
@@ -119,7 +133,7 @@ class BuildSceneConfig:
     def placement_options(self) -> PlacementOptions:
         """Those of scale and gravity; InputError where they contradict each other."""
         return PlacementOptions(
-            self.distance, self.camera_positions, self.scale, self.up, self.seed
+            self.distance, self.camera_positions, self.scale, self.aruco, self.up, self.seed
         )
 
     def dataset_options(self) -> DatasetOptions:

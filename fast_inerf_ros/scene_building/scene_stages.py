@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
+import json
 import logging
 import shutil
 from pathlib import Path
@@ -19,9 +19,11 @@ from fast_inerf_ros.fields.checkpoint import load_state
 from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.geometry.similarity import Similarity
 from fast_inerf_ros.inerf.landmark_file import load_landmarks, save_landmarks
-from fast_inerf_ros.io.atomic import atomic_path
+from fast_inerf_ros.io.atomic import atomic_path, write_text
 from fast_inerf_ros.io.scene import FieldReference, Scene, load_scene, save_scene
 from fast_inerf_ros.scene_building.build_scene_options import BuildSceneConfig
+from fast_inerf_ros.scene_building.fingerprint import fingerprint
+from fast_inerf_ros.scene_building.marker_scale import scale_of_markers
 from fast_inerf_ros.scene_building.scene_boxes import BOXES_PICTURE, make_boxes
 from fast_inerf_ros.scene_building.scene_evaluation import RESULTS, evaluate_scene
 from fast_inerf_ros.scene_building.scene_report import write_report
@@ -44,7 +46,7 @@ from fast_inerf_ros.training.reporting import CHECKPOINTS
 from fast_inerf_ros.training.session import make_folder
 
 SCENE, BOXES = "scene.yaml", "boxes.yaml"
-LANDMARKS, DETECTOR = "landmarks.npz", "detector.pt"
+MARKERS, LANDMARKS, DETECTOR = "aruco.json", "landmarks.npz", "detector.pt"
 FIELD, LABELS, NETWORK, EVALUATION, COLMAP = "field", "labels", "posecnn", "evaluation", "colmap"
 
 logger = logging.getLogger(__name__)
@@ -74,6 +76,7 @@ class SceneBuilder:
         data, posed = self._photographs()
         if self.config.camera_positions:  # wrong ones are to be known before hours of training
             placed_by_cameras(posed, self.config.placement_options())
+        self._markers(posed)
         self._field(data, posed)
         self._landmarks(data, posed)
         placement = self._placement(posed)
@@ -109,6 +112,25 @@ class SceneBuilder:
             len(posed.splits.train), len(posed.splits.test),
         )  # fmt: skip
         return data, posed
+
+    def _markers(self, posed: PosedImages) -> None:
+        edge = self.config.aruco
+        if not edge:
+            self._stages.forget("aruco")
+            return
+
+        def work(_: bool) -> None:
+            found = scale_of_markers(posed, edge)
+            write_text(
+                self.folder / MARKERS, json.dumps(dataclasses.asdict(found), indent=1) + "\n"
+            )
+            logger.info(
+                "%d markers in %d photographs, sizes within %.1f %%",
+                found.n_markers, found.n_photographs, 100 * found.spread,
+            )  # fmt: skip
+
+        made_with = {"photographs": fingerprint(posed), "aruco": edge}
+        self._stages.ensure("aruco", made_with, [MARKERS], work)
 
     def _field(self, data: Path, posed: PosedImages) -> None:
         config = self.config
@@ -165,10 +187,14 @@ class SceneBuilder:
     def _placement(self, posed: PosedImages) -> Placement:
         points = np.zeros((0, 3))
         if self.config.landmarks:
-            stored = load_landmarks(self.folder / LANDMARKS)
+            landmarks = load_landmarks(self.folder / LANDMARKS)
             own = Similarity(posed.frame.T_world_field, posed.frame.metres_per_unit)
-            points = np.asarray(own @ stored.points[stored.n_seen > 1].astype(np.float64))
-        found = place(posed, points, self.config.placement_options())
+            points = np.asarray(own @ landmarks.points[landmarks.n_seen > 1].astype(np.float64))
+        options = self.config.placement_options()
+        if options.aruco:
+            stored = json.loads((self.folder / MARKERS).read_text(encoding="utf-8"))
+            options = dataclasses.replace(options, aruco=0.0, scale=stored["metres_per_unit"])
+        found = place(posed, points, options)
         for note in found.notes:
             logger.info("%s", note)
         if not found.metric:
@@ -307,18 +333,6 @@ class SceneBuilder:
         self._stages.ensure(
             "evaluation", made_with, results, work, ["field", "landmarks", "posecnn"]
         )
-
-
-def fingerprint(posed: PosedImages) -> str:
-    """What identifies photographs with their cameras, poses and splits, without decoding them."""
-    total = hashlib.sha256()
-    sizes = [path.stat().st_size for path in posed.images.paths]
-    for part in (posed.names, posed.images.sizes, sizes, posed.cameras, posed.frame.metric):
-        total.update(repr(part).encode())
-    splits = posed.splits
-    for array in (posed.T_world_camera.matrix(), splits.train, splits.test, posed.bounds):
-        total.update(np.ascontiguousarray(np.asarray(array, dtype=np.float64)).tobytes())
-    return total.hexdigest()
 
 
 def _values(name: str, config: object, *but: str) -> dict[str, Value]:

@@ -43,16 +43,21 @@ class Placement:
 
 @dataclass(frozen=True)
 class PlacementOptions:
-    """What is known of scale and gravity; see the options of ``build_scene``."""
+    """What is known of scale and gravity; see the options of ``build_scene``.
+
+    aruco: edge of printed markers in metres; ``scale`` takes its place when they are found.
+    """
 
     distance: tuple[float, ...] = ()
     camera_positions: str = ""
     scale: float = 0.0
+    aruco: float = 0.0
     up: tuple[str, ...] = ()
     seed: int = 0
 
     def __post_init__(self) -> None:
-        given = [name for name in ("distance", "camera_positions", "scale") if getattr(self, name)]
+        sources = ("distance", "camera_positions", "scale", "aruco")
+        given = [name for name in sources if getattr(self, name)]
         if len(given) > 1:
             raise InputError(f"expected one source of the scale, got {' and '.join(given)}")
         if self.camera_positions and self.up not in ((), ("keep",)):

@@ -224,6 +224,7 @@ def test_words_are_joined():
         (["--distance", "1", "2"], "distance: expected AX AY AZ"),
         (["--scale", "1", *DISTANCE], "one source of the scale"),
         (["--up", "sideways"], "up: expected auto, keep or X Y Z"),
+        (["--aruco", "0.08"], "aruco: expected markers of the sheet"),
         (["--camera-positions", "nowhere.csv"], "nowhere.csv: expected a CSV"),
         (["--dataset.hold-out", "4"], "give hold_out alone"),
     ],

@@ -26,6 +26,12 @@ class LandmarkOptions:
         minimum=0.1,
     )
     min_inliers: int = option(10, doc="Landmarks that must agree on a pose.", minimum=4)
+    quick_features: int = option(
+        500, doc="Features of an image that must be localised quickly, at most.", minimum=50
+    )
+    quick_side: int = option(
+        400, doc="Such an image is made smaller, if it is larger.", unit="px", minimum=64
+    )
     match: MatchOptions = section(MatchOptions)
 
 
@@ -101,6 +107,13 @@ class TrackerConfig:
         0.2,
         doc="Longest time since the last pose over which an image is aligned with the keyframe of "
         "the stream, unless odometry bridges it; after more the image is localised by itself.",
+        unit="s",
+        minimum=0.0,
+    )
+    check_s: float = option(
+        1.0,
+        doc="Time after which landmarks have a say again while images are followed, so that no "
+        "error of following lasts.",
         unit="s",
         minimum=0.0,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -55,36 +56,55 @@ class Sources:
             return ()
         return self.detector.detect(observation.image, observation.camera)
 
-    def features(self, observation: Observation) -> Features | None:
+    def features(self, observation: Observation, *, quick: bool = False) -> Features | None:
         """Local features of an image, None where the scene has no map of landmarks."""
         if self.landmarks is None or self._extractor is None:
             return None
         extract, options = self._extractor.extract, self.landmarks.options
+        if quick:
+            own = self.config.landmarks
+            few = min(options.n_features, own.quick_features)
+            small = min(options.longest_side, own.quick_side)
+            options = replace(options, n_features=few, longest_side=small)
         return features_of(observation.image, observation.camera, extract, options)
 
-    def matched(self, observation: Observation) -> Matches | None:
-        """Landmarks that are seen in an image, None where the scene has no map."""
-        features = self.features(observation)
+    def matched(self, observation: Observation, *, quick: bool = False) -> Matches | None:
+        """Landmarks that are seen in an image, None where the scene has no map.
+
+        quick: few of them, in a small image.
+        """
+        features = self.features(observation, quick=quick)
         if features is None or self.landmarks is None:
             return None
         return self.landmarks.match(features)
 
-    def located(self, matches: Matches, camera: Camera) -> PnpResult | None:
+    def located_quickly(self, observation: Observation) -> Hypothesis | None:
+        """The hypothesis of few landmarks in a small image, None where they agree on nothing."""
+        matches, camera = self.matched(observation, quick=True), observation.camera
+        if matches is None:
+            return None
+        found = self.located(matches, camera, quick=True)
+        return None if found is None else of_landmarks(found, matches)
+
+    def located(
+        self, matches: Matches, camera: Camera, *, quick: bool = False
+    ) -> PnpResult | None:
         """Where the matched landmarks alone put the camera, None where they agree on nothing."""
         return solve_pnp(
             matches.points,
             matches.pixels,
             camera,
-            max_error_px=self.max_error_px(camera),
+            max_error_px=self.max_error_px(camera, quick=quick),
             min_inliers=self.config.landmarks.min_inliers,
             generator=np.random.default_rng(self.config.seed),
         )
 
-    def max_error_px(self, camera: Camera) -> float:
+    def max_error_px(self, camera: Camera, *, quick: bool = False) -> float:
         """Largest reprojection error of a landmark, in pixels of the image as it is."""
         options = self.config.landmarks
+        side = options.quick_side if quick else options.match.longest_side
         longest = max(camera.width, camera.height)
-        return options.max_error_px * max(1.0, longest / options.match.longest_side)
+        return options.max_error_px * max(1.0, longest / side)
 
     def hypotheses(
         self,

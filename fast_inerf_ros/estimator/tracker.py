@@ -29,6 +29,7 @@ class Tracker:
         self._given: PosePrior | None = None
         self._newest_ns: int | None = None
         self._n_missed = 0
+        self._checked_ns = 0  # when landmarks were asked last
 
     def reset(self, prior: PosePrior | None = None) -> None:
         """Forget where the camera was. prior: where to look first, from a user, say."""
@@ -57,16 +58,37 @@ class Tracker:
         return Tracked(self.state, estimate)
 
     def _localised(self, observation: Observation, predicted: SE3 | None, near: bool) -> Estimate:
-        # Beyond a short time a hand has moved too far: alignment would settle somewhere else.
+        if self.config.follow.enabled and self.state is not TrackingState.INITIALISING:
+            found = self._quickly(observation, predicted, near)
+            if found.status is Status.LOCALISED:
+                return found
+        self._checked_ns = observation.stamp_ns
         if predicted is not None:
-            follows = self.config.follow.enabled and self.state is TrackingState.TRACKING
-            if follows and near:
-                followed = self.estimator.follow(observation, predicted, self._follower)
-                if followed.status is Status.LOCALISED:
-                    return followed
             return self.estimator.estimate(observation, PosePrior(predicted), detect=False)
         given, self._given = self._given, None
         return self.estimator.estimate(observation, given, detect=True)
+
+    def _quickly(self, observation: Observation, predicted: SE3 | None, near: bool) -> Estimate:
+        """Follow, or ask few landmarks: from time to time, and where following is not safe.
+
+        Beyond a short time a hand has moved too far: alignment would settle somewhere else.
+        """
+        prediction = predicted if near and self.state is TrackingState.TRACKING else None
+        if prediction is None:
+            return self._relocalised(observation)
+        due = (observation.stamp_ns - self._checked_ns) * 1e-9 >= self.config.check_s
+        if due:
+            found = self._relocalised(observation)
+            if found.status is Status.LOCALISED:
+                return found
+        found = self.estimator.follow(observation, prediction, self._follower)
+        if found.status is Status.LOCALISED or due:
+            return found
+        return self._relocalised(observation)
+
+    def _relocalised(self, observation: Observation) -> Estimate:
+        self._checked_ns = observation.stamp_ns
+        return self.estimator.relocalise(observation, self._follower)
 
     def _moved_on(self, estimate: Estimate, odometry: SE3 | None) -> None:
         if estimate.status is Status.LOCALISED and estimate.T_world_camera is not None:

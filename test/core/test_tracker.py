@@ -8,7 +8,7 @@ from analytic_field import camera_at
 from small_place import CAMERA, PLACE, SECOND, VIEW, estimator, observation, picture
 
 from fast_inerf_ros.estimator.config import TrackerConfig
-from fast_inerf_ros.estimator.estimate import Status, TrackingState
+from fast_inerf_ros.estimator.estimate import Source, Status, TrackingState
 from fast_inerf_ros.estimator.following import (
     Followed,
     Follower,
@@ -125,6 +125,47 @@ def test_a_followed_image_tells_how_sure_it_is():
     covariance = tracked.estimate.covariance
     assert np.allclose(covariance, covariance.T)
     assert np.linalg.eigvalsh(covariance)[0] > 0
+
+
+def stages(tracked):
+    return [timing.stage for timing in tracked.estimate.timings]
+
+
+def test_after_a_gap_few_landmarks_say_where_the_camera_is():
+    tracker, poses = Tracker(estimator()), way(8)
+    tracker.update(observation(picture(poses[0]), 0))
+    tracked = tracker.update(observation(picture(poses[7]), 30 * SECOND))
+    assert stages(tracked) == ["landmarks", "follow"]
+    assert tracked.estimate.source is Source.LANDMARKS
+    assert tracked.estimate.evidence.landmarks > 0
+    assert close(tracked, poses[7])
+
+
+def test_landmarks_have_a_say_every_second_while_images_are_followed():
+    tracker = Tracker(estimator(), TrackerConfig(check_s=0.35))
+    found = [
+        stages(tracker.update(observation(picture(pose), number * PERIOD)))
+        for number, pose in enumerate(way(10))
+    ]
+    assert [number for number, names in enumerate(found) if names != ["follow"]] == [0, 4, 8]
+
+
+def test_an_error_of_following_does_not_last():
+    """What was followed to a wrong place is found at the right one when landmarks are asked."""
+    tracker, pose = Tracker(estimator(), TrackerConfig(check_s=0.15)), way(1)[0]
+    tracker.update(observation(picture(pose), 0))
+    wrong = pose @ SE3.exp(np.array([0.05, -0.03, 0.02, 0.03, 0.02, -0.04]))
+    tracker._motion.seen(PERIOD, wrong, None)
+    assert close(tracker.update(observation(picture(pose), 2 * PERIOD)), pose)
+
+
+def test_without_landmarks_images_are_followed_all_the_same():
+    tracker = Tracker(estimator(with_landmarks=False), TrackerConfig(check_s=0.0))
+    tracker.reset(PosePrior(VIEW))
+    tracker.update(observation(picture(VIEW), 0))
+    tracked = tracker.update(observation(picture(VIEW), PERIOD))
+    assert stages(tracked) == ["follow"]
+    assert close(tracked, VIEW)
 
 
 def test_a_keyframe_grown_bit_by_bit_is_the_same():

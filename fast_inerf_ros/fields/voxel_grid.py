@@ -125,6 +125,17 @@ class VoxelGrid:
         color = torch.zeros(count, VOXELS, COLORS, device=device)
         return VoxelGrid(domain, coordinates, values, color, threads)
 
+    def contracted_radius(self) -> torch.Tensor:
+        """Maximum norm (n + 1, 64) of the contracted coordinates of the voxels: 1 on the box."""
+        voxel = torch.arange(VOXELS, device=self.device)
+        within = torch.stack([voxel >> 4, (voxel >> 2) & 3, voxel & 3], -1)
+        place = (self.coordinates[:, None, :] * 4 + within).double()
+        offset, scale = (
+            torch.as_tensor(values, device=self.device)
+            for values in (self.domain.offset, self.domain.scale)
+        )
+        return ((place - offset) / scale).abs().amax(-1)
+
     @property
     def n_bricks(self) -> int:
         """Number of stored bricks."""
@@ -175,14 +186,19 @@ class VoxelGrid:
         reach[0] = 0
         return reach
 
-    def reallocated(self, threshold: float) -> tuple[VoxelGrid, torch.Tensor]:
+    def reallocated(
+        self, threshold: float, seen: torch.Tensor | None = None
+    ) -> tuple[VoxelGrid, torch.Tensor]:
         """Grid with the bricks that ``threshold`` makes necessary, and where they come from.
 
         A brick is kept, or newly stored, where a voxel above the threshold is within one voxel
-        of it, so that surfaces can grow. The second value (m + 1,) is the old slot of each new
-        one, 0 for those newly stored.
+        of it, so that surfaces can grow. seen (n + 1,): whether a brick is seen at all; those that
+        are not are left out, and nothing grows from them. The second value (m + 1,) is the old
+        slot of each new one, 0 for those newly stored.
         """
         reach = self.occupancy(threshold)
+        if seen is not None:
+            reach = torch.where(seen, reach, 0)
         needed = reached_bricks(self.domain, self.coordinates, reach)
         flat = torch.nonzero(needed.view(-1)).view(-1)
         old = self.table[flat].clamp(min=0).long()

@@ -38,16 +38,26 @@ class RayResults:
 
 
 class GradientBuffers:
-    """Gradients of a grid, one buffer for each launch that scatters at the same time."""
+    """Gradients of a grid, one buffer for each launch that scatters at the same time.
 
-    def __init__(self, grid: VoxelGrid, max_samples: int, n_rays: int = 1) -> None:
-        device, slots = grid.device, len(grid.density)
+    All zero between updates. spare: room for more bricks than the grid has, as a share of these,
+    so that the buffers can serve the next grids, too: clearing new ones takes longer than a step.
+    """
+
+    def __init__(
+        self, grid: VoxelGrid, max_samples: int, n_rays: int = 1, spare: float = 0.0
+    ) -> None:
+        device, slots = grid.device, int(len(grid.density) * (1.0 + spare))
         self.n_buffers = grid.n_threads
         rows = 1 if device.type == "cpu" else n_rays
         self.values = torch.zeros(self.n_buffers, slots * VOXELS, 16, device=device)
         self.touched = torch.zeros(self.n_buffers, slots, dtype=torch.int64, device=device)
         self._scratch = [_scratch(rows, max_samples, device) for _ in range(self.n_buffers)]
         self._structs = [self._struct(buffer) for buffer in range(self.n_buffers)]
+
+    def fit(self, grid: VoxelGrid) -> bool:
+        """Whether there is room for the gradients of a grid."""
+        return len(grid.density) <= self.touched.shape[1]
 
     def _struct(self, buffer: int) -> Any:
         struct: Any = train_kernels.Gradients()

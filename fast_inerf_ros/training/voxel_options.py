@@ -33,12 +33,21 @@ class VoxelTraining:
     stage_starts: tuple[float, ...] = option(
         (0.0, 0.04, 0.24), doc="Progress at which each stage starts.", minimum=0.0, maximum=1.0
     )
+    coarse_steps: int = option(
+        1500,
+        doc="Steps after which the last stage starts, whatever the progress, and those before it "
+        "in proportion; 0 for no limit. What takes shape in a coarse grid for long stays coarse.",
+        minimum=0,
+    )
     density_rate: float = option(
         0.1, doc="Learning rate of densities, as optical depth of a sample.", minimum=0.0
     )
     color_rate: float = option(0.35, doc="Learning rate of colours.", minimum=0.0)
     final_rate: float = option(
         0.04, doc="Learning rates at the end, as a share of those at the start.", minimum=0.0
+    )
+    warm_up: int = option(
+        0, doc="Steps over which the rate of densities rises from nothing.", minimum=0
     )
     color_smoothing: float = option(
         0.03,
@@ -51,6 +60,13 @@ class VoxelTraining:
     )
     initial_opacity: float = option(
         0.02, doc="Optical depth of a sample before training.", minimum=0.0, maximum=1.0
+    )
+    far_opacity: float = option(
+        0.0,
+        doc="The same at the far end of contracted space: light ends there, before anything is "
+        "learned, not in fog.",
+        minimum=0.0,
+        maximum=10.0,
     )
     optical_scale: float = option(
         64.0, doc="Optical depth of density 1 across half of the box.", minimum=1e-3
@@ -89,22 +105,38 @@ class VoxelTraining:
         if starts[0] != 0.0 or list(starts) != sorted(starts):
             raise InputError(f"stage_starts: expected 0 first, then ascending, got {starts}")
 
+    def stage_is_due(self, stage: int, progress: float, steps: int) -> bool:
+        """Whether a stage, if there is such a one, starts at a progress after so many steps."""
+        starts = self.stage_starts
+        if stage >= len(starts):
+            return False
+        share = starts[stage] / starts[-1] if starts[-1] > 0.0 else 0.0
+        return progress >= starts[stage] or 0 < self.coarse_steps * share <= steps
+
 
 _SCENES: dict[str, dict[str, Any]] = {
     "object": {},
     "unbounded": {
-        "density_rate": 0.05,
+        "density_rate": 0.2,
         "stage_starts": (0.0, 0.1, 0.45),
         "color_smoothing": 0.05,
-        "distortion": 5e-5,
-        "cutoff": 0.001,
+        "distortion": 2e-3,
+        "warm_up": 100,
+        "initial_opacity": 0.002,
+        "far_opacity": 0.5,
+        "prune_opacity": 0.03,
+        "cutoff": 0.003,
         "optical_scale": 32.0,
     },
     "forward_facing": {
-        "density_rate": 0.05,
+        "density_rate": 0.2,
         "color_smoothing": 0.05,
-        "distortion": 2e-5,
-        "cutoff": 0.001,
+        "distortion": 5e-4,
+        "warm_up": 100,
+        "initial_opacity": 0.002,
+        "far_opacity": 0.5,
+        "prune_opacity": 0.03,
+        "cutoff": 0.003,
         "optical_scale": 32.0,
     },
 }

@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 COARSEST = (4, 4, 4)
 """Bricks of a box before its resolution is chosen."""
 
-EXCLUDED_SHARE = 0.1
+EXCLUDED_SHARE = 0.25
 """Of the distance to what the cameras look at: nothing is so near to a camera, but floaters."""
 
 LARGEST_SHARE = 0.75

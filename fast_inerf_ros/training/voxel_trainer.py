@@ -37,6 +37,17 @@ CROP_MARGIN = 2.0
 """Voxels between what is in a cropped box and its faces."""
 
 
+FAR = 1.8
+"""Contracted radius of the far end of a scene: five half sizes of its box."""
+
+SEEN_AFTER = 1_000_000
+"""Rays of a stage after which what none of them met is out of sight."""
+
+
+SPARE = 0.2
+"""Room in the buffers for bricks that are yet to come."""
+
+
 @dataclass(frozen=True)
 class StepStats:
     """How a step went: mean squared error over all its rays, and what these were."""
@@ -71,6 +82,7 @@ class VoxelTrainer:
         self.generator = generator
         self.step_count = 0
         self.stage = 0
+        self._stage_rays = 0
         self.shading = replace(
             shading,
             step=options.voxels_per_step,
@@ -80,8 +92,11 @@ class VoxelTrainer:
         self._torch_generator.manual_seed(int(generator.integers(2**62)))
         start = resolution(domain, options.resolutions[0])
         one = start.optical_step(self.shading.step, self.shading.optical_scale)
-        density = options.initial_opacity / one
-        self._replace(VoxelGrid.dense(start, density, device, n_threads))
+        grid = VoxelGrid.dense(start, options.initial_opacity / one, device, n_threads)
+        if domain.contracted:
+            grid.density[1:][grid.contracted_radius()[1:] > FAR] = options.far_opacity / one
+        self.buffers = self._new_buffers(grid)
+        self._replace(grid)
         self._hit_share = 1.0
 
     def compiled(self) -> float:
@@ -102,8 +117,7 @@ class VoxelTrainer:
     def advance(self, progress: float) -> None:
         """Do what the schedule asks before a step: refine the grid, or prune it."""
         options = self.options
-        starts = options.stage_starts
-        if self.stage + 1 < len(starts) and progress >= starts[self.stage + 1]:
+        if options.stage_is_due(self.stage + 1, progress, self.step_count):
             self.stage += 1
             self.refine(options.resolutions[self.stage])
         elif self.step_count % options.prune_every == options.prune_every - 1:
@@ -115,8 +129,9 @@ class VoxelTrainer:
         self.advance(progress)
         results = self.accumulate(rays, self.random(len(rays.origins)))
         factor = options.final_rate**progress
+        rise = min(1.0, (self.step_count + 1) / options.warm_up) if options.warm_up else 1.0
         rates = Rates(
-            options.density_rate * factor / float(self._struct.optical_step),
+            options.density_rate * rise * factor / float(self._struct.optical_step),
             options.color_rate * factor,
             options.moment_decay,
             options.color_smoothing,
@@ -124,6 +139,7 @@ class VoxelTrainer:
         )
         update(self.grid, self._struct, self.moments, self.buffers, rates)
         self.step_count += 1
+        self._stage_rays += len(rays.origins)
         return self._stats(rays, results, progress)
 
     def accumulate(self, rays: RayBatch, jitter: torch.Tensor) -> RayResults:
@@ -135,8 +151,10 @@ class VoxelTrainer:
         )
 
     def prune(self) -> None:
-        """Drop bricks that have become empty, and store those that surfaces grow into."""
-        grid, source = self.grid.reallocated(self._empty_density())
+        """Drop bricks that are empty or out of sight, and store those that surfaces grow into."""
+        # A moment of zero: no ray has met the voxel since the grid was refined.
+        seen = self.moments.any(-1).any(-1) if self._stage_rays > SEEN_AFTER else None
+        grid, source = self.grid.reallocated(self._empty_density(), seen)
         self._replace(grid, self.moments[source])
 
     def refine(self, voxels: int) -> None:
@@ -145,6 +163,7 @@ class VoxelTrainer:
         if self.options.crop and not domain.contracted:
             domain = self._cropped(domain)
         self._replace(self.grid.resampled(resolution(domain, voxels)))
+        self._stage_rays = 0
         self.prune()
 
     def field(self, frame: FieldFrame | None = None) -> VoxelField:
@@ -157,6 +176,7 @@ class VoxelTrainer:
         return {
             "step_count": self.step_count,
             "stage": self.stage,
+            "stage_rays": self._stage_rays,
             "hit_share": self._hit_share,
             "domain": {
                 "center": domain.center,
@@ -180,6 +200,7 @@ class VoxelTrainer:
             raise InputError(f"state of training: expected more entries, lacks {missing}")
         device, threads = self.grid.device, self.grid.n_threads
         self.step_count, self.stage = state["step_count"], state["stage"]
+        self._stage_rays = state["stage_rays"]
         grid = VoxelGrid(
             Domain(**state["domain"]),
             state["coordinates"].to(device),
@@ -194,14 +215,18 @@ class VoxelTrainer:
         self._torch_generator.set_state(state["torch_generator"])
 
     def _replace(self, grid: VoxelGrid, moments: torch.Tensor | None = None) -> None:
-        options = self.options
         self.grid = grid
         if moments is None:
             moments = torch.zeros(len(grid.density), VOXELS, 2, device=grid.device)
         self.moments = moments
-        most = options.rays_per_step * CANDIDATES
-        self.buffers = GradientBuffers(grid, options.max_samples, most)
+        if not self.buffers.fit(grid):
+            del self.buffers  # its memory is needed
+            self.buffers = self._new_buffers(grid)
         self._struct = grid.struct(self.shading.step, self.shading.optical_scale)
+
+    def _new_buffers(self, grid: VoxelGrid) -> GradientBuffers:
+        most = self.options.rays_per_step * CANDIDATES
+        return GradientBuffers(grid, self.options.max_samples, most, SPARE)
 
     def _empty_density(self) -> float:
         return self.options.prune_opacity / float(self._struct.optical_step)

@@ -14,6 +14,7 @@ from fast_inerf_ros.fields.voxel import Shading
 from fast_inerf_ros.fields.voxel_grid import Domain
 from fast_inerf_ros.geometry.camera import Camera
 from fast_inerf_ros.rendering.rays import RayBank
+from fast_inerf_ros.training import voxel_trainer
 from fast_inerf_ros.training.voxel_options import SCENE_TYPES, VoxelTraining, options_for
 from fast_inerf_ros.training.voxel_trainer import VoxelTrainer, draw_rays, train_voxel
 
@@ -160,6 +161,19 @@ def test_every_scene_type_has_defaults_and_unknown_ones_are_named(tmp_path):
     assert load(VoxelTraining, path).steps == 12
 
 
+def test_a_long_training_does_not_dwell_in_coarse_grids():
+    """Stages start at their share of the progress, or in proportion after so many steps."""
+    plan = VoxelTraining(stage_starts=(0.0, 0.1, 0.4), coarse_steps=1000)
+    assert plan.stage_is_due(1, 0.1, 3)
+    assert not plan.stage_is_due(1, 0.09, 249)
+    assert plan.stage_is_due(1, 0.01, 250)
+    assert plan.stage_is_due(2, 0.01, 1000)
+    assert not plan.stage_is_due(2, 0.39, 999)
+    assert not plan.stage_is_due(3, 1.0, 10**6)
+    unlimited = VoxelTraining(stage_starts=(0.0, 0.1, 0.4), coarse_steps=0)
+    assert not unlimited.stage_is_due(1, 0.09, 10**6)
+
+
 def test_gathered_rays_are_those_of_the_pixels():
     images, bearings, poses = photographs(5)
     bank = RayBank(images, bearings, poses)
@@ -206,3 +220,33 @@ def test_a_scene_is_found_in_contracted_space_too():
     field = train_voxel(RayBank(*photographs(alpha=False)), made)
     assert held_out_psnr(field) > 18.0
     assert scenes.field_of(field.grid).bounds.shape == (2, 3)
+
+
+def test_before_training_light_ends_at_the_far_end_of_contracted_space():
+    domain = Domain((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), True, (4, 4, 4))
+    changes = {"initial_opacity": 0.002, "far_opacity": 1.0}
+    made = VoxelTrainer(domain, options(**changes), Shading(cutoff=0.0), np.random.default_rng(0))
+    directions = torch.eye(3).repeat(2, 1) * torch.tensor([[1.0]] * 3 + [[-1.0]] * 3)
+    seen = made.field().render(torch.zeros(6, 3), directions)
+    assert torch.all(seen.opacity > 0.9)
+    assert torch.all(seen.median_depth > 4.0)
+
+
+def test_what_no_ray_meets_is_dropped_without_a_trace(monkeypatch):
+    monkeypatch.setattr(voxel_trainer, "SEEN_AFTER", 10_000)
+    bank = RayBank(*photographs(12))
+    made = trainer(steps=120, crop=False, prune_every=10_000)
+    # Opaque from the start, so that the middle stays stored, and is never seen.
+    made.grid.density[1:] = 40.0
+    for step in range(79):
+        made.step(draw_rays(bank, made), step / 120)
+    hidden = int((~made.moments.any(-1).any(-1)).sum()) - 1
+    chosen = torch.arange(0, len(bank), 7)
+    rays = bank.gather(chosen, torch.ones(len(chosen), 3))
+    before = made.field().render(rays.origins, rays.directions, background=rays.background)
+    bricks = made.grid.n_bricks
+    made.prune()
+    after = made.field().render(rays.origins, rays.directions, background=rays.background)
+    assert hidden > 0
+    assert made.grid.n_bricks < bricks
+    assert (before.color - after.color).abs().mean() < 2e-3

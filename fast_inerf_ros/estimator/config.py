@@ -27,10 +27,10 @@ class LandmarkOptions:
     )
     min_inliers: int = option(10, doc="Landmarks that must agree on a pose.", minimum=4)
     quick_features: int = option(
-        500, doc="Features of an image that must be localised quickly, at most.", minimum=50
+        400, doc="Features of an image that must be localised quickly, at most.", minimum=50
     )
     quick_side: int = option(
-        400, doc="Such an image is made smaller, if it is larger.", unit="px", minimum=64
+        320, doc="Such an image is made smaller, if it is larger.", unit="px", minimum=64
     )
     match: MatchOptions = section(MatchOptions)
 

@@ -1,8 +1,11 @@
 """Following a camera from image to image: few renderings, many alignments.
 
-A keyframe (colour and depth of the field from one pose) serves many images: each is aligned with
-it from where motion says that it is. Points of the keyframe that no alignment looks at say
-whether the pose holds. The field is rendered anew only where the view has changed too much.
+A keyframe serves many images: each is aligned with it from where motion says that it is. Points of
+the keyframe that no alignment looks at say whether the pose holds. Depth is rendered from the
+field, anew only where the view has changed too much. Colours are those of an image whose pose is
+known, where there is one: two photographs agree better than a photograph and a field, and what is
+wrong with the field's colours moves nothing. Errors add up from keyframe to keyframe, until
+landmarks are asked again. Otherwise the colours are rendered, too.
 """
 
 from __future__ import annotations
@@ -16,7 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fast_inerf_ros.config import option, section
-from fast_inerf_ros.estimator.verification import Evidence, block_agreement
+from fast_inerf_ros.estimator.verification import (
+    AGREEING,
+    Evidence,
+    block_agreement,
+    evidence_of_pictures,
+    weaker,
+)
 from fast_inerf_ros.geometry.camera import Camera
 from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.inerf.alignment import Alignment, AlignmentOptions, align
@@ -39,15 +48,15 @@ class FollowOptions:
 
     enabled: bool = option(True, doc="Follow; otherwise every image is estimated in full.")
     sides: tuple[int, ...] = option(
-        (96, 48, 24),
+        (128, 64, 32),
         doc="Levels, fine to coarse: sides of squares with as many pixels.",
         unit="px",
         minimum=8,
     )
-    max_points: int = option(1200, doc="Points aligned at each level, at most.", minimum=50)
+    max_points: int = option(2000, doc="Points aligned at each level, at most.", minimum=50)
     n_checked: int = option(800, doc="Other points, which say whether a pose holds.", minimum=50)
     rays_per_image: int = option(
-        1600,
+        3000,
         doc="Rays of the next keyframe that are rendered with each image, once one is wanted.",
         minimum=64,
     )
@@ -84,12 +93,24 @@ class Followed:
 
 @dataclass(frozen=True, eq=False)
 class _Key:
-    """A keyframe in use: points (n, 3) in its camera, their colours, and where they were seen."""
+    """A keyframe in use: points (n, 3) in its camera, their colours, and where they were seen.
+
+    evidence: for its own pose, None where it was rendered and has no pose to prove.
+    """
 
     camera: Camera
     frame: Keyframe
     points: Floats
     colors: npt.NDArray[np.float32]
+    evidence: Evidence | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Next:
+    """A keyframe in the making, and the evidence for its pose as of ``_Key``."""
+
+    keyframe: GrowingKeyframe
+    evidence: Evidence | None
 
 
 class Follower:
@@ -98,19 +119,22 @@ class Follower:
     def __init__(self, options: FollowOptions, generator: np.random.Generator) -> None:
         self.options, self._generator = options, generator
         self._key: _Key | None = None
-        self._next: GrowingKeyframe | None = None
+        self._next: _Next | None = None
         self._brightness: Brightness | None = None
 
     def forget(self) -> None:
         """Leave the keyframe."""
         self._key = self._next = self._brightness = None
 
-    def follow(self, problem: Problem) -> Followed | str:
-        """Align an image from the problem's start, a prediction; or why that cannot be done."""
+    def follow(self, problem: Problem, *, anew: bool = False) -> Followed | str:
+        """Align an image from the problem's start, a prediction; or why that cannot be done.
+
+        anew: with a keyframe that is rendered at the prediction, independent of all before.
+        """
         levels = stream_pyramid(problem, self.options.sides)
-        change = self._change(problem)
+        change = float("inf") if anew else self._change(problem)
         fresh = change > 1.0
-        key = self._rendered(problem, levels) if fresh else self._grown(problem, levels, change)
+        key = self._rendered(problem, levels) if fresh else self._grown(problem)
         if key is None:
             return "the field does not cover the predicted view"
         found = self._aligned(key, levels, problem.start)
@@ -120,7 +144,30 @@ class Follower:
             found = "the field does not cover the predicted view"
             if key is not None:
                 found = self._aligned(key, levels, problem.start)
+        elif not isinstance(found, str) and change >= WANTED:
+            self._want_next(levels, found)
         return found
+
+    def _want_next(self, levels: Sequence[ImageLevel], found: Followed) -> None:
+        """Begin the next keyframe with an image, if none is on its way."""
+        if self._next is None and found.evidence.agreeing >= AGREEING:
+            begun = GrowingKeyframe(found.T_world_camera, levels, own_colors=True)
+            self._next = _Next(begun, found.evidence)
+
+    def adopt(self, problem: Problem) -> Evidence:
+        """Take an image whose pose, the problem's start, is known for a keyframe.
+
+        Returns what the field says of that pose, beside landmarks.
+        """
+        levels = stream_pyramid(problem, self.options.sides)
+        growing = GrowingKeyframe(problem.start, levels, own_colors=True)
+        growing.grow(problem, growing.n_rays)
+        met = growing.met()
+        coverage = float(met.sum()) / max(growing.n_rays, 1)
+        image = levels[0].channels[..., :3]
+        evidence = evidence_of_pictures(image, growing.picture(), met, coverage)
+        self._taken(problem, _Next(growing, evidence))
+        return evidence
 
     def _change(self, problem: Problem) -> float:
         """How worn the keyframe is: beyond 1 it is of no use, from ``WANTED`` on of little."""
@@ -141,13 +188,11 @@ class Follower:
         wanted = share > options.wanted_share or angle > options.wanted_angle_deg
         return max(share / options.worn_share, WANTED if wanted else 0.0)
 
-    def _grown(self, problem: Problem, levels: Sequence[ImageLevel], change: float) -> _Key | None:
+    def _grown(self, problem: Problem) -> _Key | None:
         """The keyframe in use, while the next one is rendered bit by bit."""
-        if self._next is None and change >= WANTED:
-            self._next = GrowingKeyframe(problem.start, levels)
         if self._next is not None:
-            self._next.grow(problem, self.options.rays_per_image)
-            if self._next.complete:
+            self._next.keyframe.grow(problem, self.options.rays_per_image)
+            if self._next.keyframe.complete:
                 return self._taken(problem, self._next)
         return self._key
 
@@ -155,12 +200,12 @@ class Follower:
         """A keyframe from here, at once."""
         growing = GrowingKeyframe(problem.start, levels)
         growing.grow(problem, growing.n_rays)
-        return self._taken(problem, growing)
+        return self._taken(problem, _Next(growing, None))
 
-    def _taken(self, problem: Problem, growing: GrowingKeyframe) -> _Key | None:
+    def _taken(self, problem: Problem, made: _Next) -> _Key | None:
         options = self.options
-        self._next = None
-        frame = growing.finished(options.max_points + options.n_checked, self._generator)
+        self._next = self._brightness = None
+        frame = made.keyframe.finished(options.max_points + options.n_checked, self._generator)
         if not np.isfinite(frame.median_depth):
             self._key = None
             return None
@@ -172,7 +217,8 @@ class Follower:
             chosen = self._generator.permutation(len(level))[: options.max_points]
             kept.append(level[np.sort(chosen)])
         frame = Keyframe(frame.T_world_key, tuple(kept), frame.coverage, frame.median_depth)
-        self._key = _Key(problem.camera, frame, finest.points[checked], finest.colors[checked])
+        points, colors = finest.points[checked], finest.colors[checked]
+        self._key = _Key(problem.camera, frame, points, colors, made.evidence)
         return self._key
 
     def _aligned(self, key: _Key, levels: Sequence[ImageLevel], predicted: SE3) -> Followed | str:
@@ -202,17 +248,22 @@ class Follower:
 
     def _checked(self, key: _Key, image: ImageLevel, found: Alignment) -> Followed:
         """Evidence at points that were not aligned."""
-        pixels = np.asarray(image.camera.project(found.T_image_key @ key.points))
-        colors, visible = image.sample(pixels)
-        colors, shown = colors[visible], key.colors[visible]
-        whole = correlation(colors, shown) if len(shown) >= 32 else 0.0
-        agreeing, worst = block_agreement(colors, shown, pixels[visible], image.camera)
-        evidence = Evidence(whole, agreeing, worst, key.frame.coverage, 0, 0.0)
         # T_image_key @ exp(x) is the camera's body twist -Ad(T_image_key) x.
         back = np.asarray(found.T_image_key.inverse().adjoint())
         information = back.T @ found.information @ back
         pose = key.frame.T_world_key @ found.T_image_key.inverse()
-        return Followed(pose, evidence, information)
+        return Followed(pose, _evidence(key, image, found.T_image_key), information)
+
+
+def _evidence(key: _Key, image: ImageLevel, T_image_key: SE3) -> Evidence:
+    """What an image says of its pose, and the keyframe's image of the keyframe's own."""
+    pixels = np.asarray(image.camera.project(T_image_key @ key.points))
+    colors, visible = image.sample(pixels)
+    colors, shown = colors[visible], key.colors[visible]
+    whole = correlation(colors, shown) if len(shown) >= 32 else 0.0
+    agreeing, worst = block_agreement(colors, shown, pixels[visible], image.camera)
+    evidence = Evidence(whole, agreeing, worst, key.frame.coverage, 0, 0.0)
+    return evidence if key.evidence is None else weaker(evidence, key.evidence)
 
 
 def stream_pyramid(problem: Problem, sides: Sequence[int]) -> list[ImageLevel]:

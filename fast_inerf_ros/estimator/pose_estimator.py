@@ -16,7 +16,14 @@ import torch
 
 from fast_inerf_ros.estimator.answers import lost, obstacle_of
 from fast_inerf_ros.estimator.config import EstimatorConfig
-from fast_inerf_ros.estimator.estimate import Estimate, ObjectEstimate, Source, Status, Timing
+from fast_inerf_ros.estimator.estimate import (
+    Estimate,
+    Floats,
+    ObjectEstimate,
+    Source,
+    Status,
+    Timing,
+)
 from fast_inerf_ros.estimator.following import Followed, Follower
 from fast_inerf_ros.estimator.hypotheses import Hypothesis, ranked
 from fast_inerf_ros.estimator.moved_objects import Mask, object_estimates
@@ -24,7 +31,7 @@ from fast_inerf_ros.estimator.observation import Observation, PosePrior
 from fast_inerf_ros.estimator.refinement import SURE, Refinement, Seen, Verified
 from fast_inerf_ros.estimator.sources import Sources
 from fast_inerf_ros.estimator.trust import score_of
-from fast_inerf_ros.estimator.verification import Evidence, agreement
+from fast_inerf_ros.estimator.verification import agreement
 from fast_inerf_ros.fields.field import Field
 from fast_inerf_ros.fields.scene_field import load_scene_field
 from fast_inerf_ros.geometry.camera import Camera
@@ -37,9 +44,6 @@ from fast_inerf_ros.posecnn.detection import Detection
 from fast_inerf_ros.posecnn.detector import Detector
 
 FEWEST_PIXELS = 64
-
-LANDMARKS_KEPT = 0.8
-"""Of the landmarks that agreed on a pose, those that agree with what colours made of it."""
 
 
 @dataclass
@@ -144,23 +148,41 @@ class PoseEstimator:
             best = _better(best, self._best_refined(seen, starts, clock))
         return self._answer(seen, best, detections, clock)
 
-    def follow(self, observation: Observation, predicted: SE3, follower: Follower) -> Estimate:
+    def follow(
+        self,
+        observation: Observation,
+        predicted: SE3,
+        follower: Follower,
+        *,
+        anew: bool = False,
+    ) -> Estimate:
         """Align the next image of a stream with the follower's keyframe; see ``Follower``.
 
-        predicted: about where the camera is. LOST where that fails: then ``estimate`` may help.
+        predicted: about where the camera is. anew: with a rendered keyframe, so that errors end
+        that have added up. LOST where that fails: then ``estimate`` may help.
         """
         clock = _Clock()
         obstacle = obstacle_of(observation)
         if obstacle is not None:
             return lost(observation, obstacle)
         with clock.stage("follow"):
-            found = follower.follow(self._refinement.problem(observation, predicted))
+            found = follower.follow(self._refinement.problem(observation, predicted), anew=anew)
         if isinstance(found, str):
             return lost(observation, found, tuple(clock.timings))
-        return self._followed(observation, found, found.evidence, Source.PRIOR, clock)
+        spread = self._spread(found)
+        score = score_of(found.evidence)
+        verified = Verified(
+            found.T_world_camera, spread, score, Source.PRIOR, None, found.evidence
+        )
+        return self._answer(Seen(observation), verified, (), clock)
+
+    def adopt(self, observation: Observation, found: Estimate, follower: Follower) -> None:
+        """Let a follower align the next images of a stream with one that has been localised."""
+        if found.status is Status.LOCALISED and found.T_world_camera is not None:
+            follower.adopt(self._refinement.problem(observation, found.T_world_camera))
 
     def relocalise(self, observation: Observation, follower: Follower) -> Estimate:
-        """Localise an image of a stream by few landmarks and the follower's keyframe.
+        """Localise an image of a stream by few landmarks, and let a follower adopt it.
 
         Quick, and needs no prediction. LOST where landmarks are not sure: then ``estimate`` may
         help. Objects are not looked at.
@@ -171,35 +193,26 @@ class PoseEstimator:
             return lost(observation, obstacle)
         with clock.stage("landmarks"):
             start = self.sources.located_quickly(observation)
-        if start is None or start.located is None or start.support < SURE:
+        if start is None or start.support < SURE:
             return lost(observation, "too few landmarks agree", tuple(clock.timings))
-        with clock.stage("follow"):
-            problem = self._refinement.problem(observation, start.T_world_camera)
-            found = follower.follow(problem)
-        if isinstance(found, str):
-            return lost(observation, found, tuple(clock.timings))
-        camera, pose = observation.camera, found.T_world_camera
+        camera, pose = observation.camera, start.T_world_camera
+        with clock.stage("adopt"):
+            seen = follower.adopt(self._refinement.problem(observation, pose))
         limit = self.sources.max_error_px(camera, quick=True)
-        agreeing, share = agreement(start.matches, camera, pose, limit)
-        if agreeing < LANDMARKS_KEPT * np.count_nonzero(start.located.inliers):
-            reason = "colours and landmarks do not agree"
-            return lost(observation, reason, tuple(clock.timings))
-        evidence = dataclasses.replace(found.evidence, landmarks=agreeing, landmark_share=share)
-        return self._followed(observation, found, evidence, Source.LANDMARKS, clock)
+        count, share = agreement(start.matches, camera, pose, limit)
+        evidence = dataclasses.replace(seen, landmarks=count, landmark_share=share)
+        verified = Verified(
+            pose, start.covariance, score_of(evidence), start.source, None, evidence
+        )
+        found = self._answer(Seen(observation), verified, (), clock)
+        if found.status is not Status.LOCALISED:
+            follower.forget()
+        return found
 
-    def _followed(
-        self,
-        observation: Observation,
-        found: Followed,
-        evidence: Evidence,
-        source: Source,
-        clock: _Clock,
-    ) -> Estimate:
+    def _spread(self, found: Followed) -> Floats | None:
+        """Covariance of a pose that colours alone gave."""
         factor = self._refinement.covariance_factor(with_landmarks=False)
-        spread = covariance(found.information, factor**0.5)
-        score = score_of(evidence)
-        verified = Verified(found.T_world_camera, spread, score, source, None, evidence)
-        return self._answer(Seen(observation), verified, (), clock)
+        return covariance(found.information, factor**0.5)
 
     def _obstacle(self, observation: Observation) -> str | None:
         """Why nothing can be made of an observation, None where something can."""

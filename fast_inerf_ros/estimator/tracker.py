@@ -63,10 +63,12 @@ class Tracker:
             if found.status is Status.LOCALISED:
                 return found
         self._checked_ns = observation.stamp_ns
-        if predicted is not None:
-            return self.estimator.estimate(observation, PosePrior(predicted), detect=False)
         given, self._given = self._given, None
-        return self.estimator.estimate(observation, given, detect=True)
+        prior = given if predicted is None else PosePrior(predicted)
+        found = self.estimator.estimate(observation, prior, detect=predicted is None)
+        if self.config.follow.enabled:
+            self.estimator.adopt(observation, found, self._follower)
+        return found
 
     def _quickly(self, observation: Observation, predicted: SE3 | None, near: bool) -> Estimate:
         """Follow, or ask few landmarks: from time to time, and where following is not safe.
@@ -81,7 +83,7 @@ class Tracker:
             found = self._relocalised(observation)
             if found.status is Status.LOCALISED:
                 return found
-        found = self.estimator.follow(observation, prediction, self._follower)
+        found = self.estimator.follow(observation, prediction, self._follower, anew=due)
         if found.status is Status.LOCALISED or due:
             return found
         return self._relocalised(observation)

@@ -6,7 +6,7 @@ block; landmarks that were matched beforehand say how many of them agree.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -53,6 +53,17 @@ class Evidence:
     landmark_share: float
 
 
+def weaker(first: Evidence, second: Evidence) -> Evidence:
+    """What the pictures say of two poses that depend on each other; landmarks of the first."""
+    return replace(
+        first,
+        correlation=min(first.correlation, second.correlation),
+        agreeing=min(first.agreeing, second.agreeing),
+        worst=min(first.worst, second.worst),
+        coverage=min(first.coverage, second.coverage),
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """The image and the field at a pose, small. image, rendered: (h, w, 3).
@@ -90,19 +101,26 @@ def gather(
     max_error_px: float,
 ) -> Evidence:
     """Evidence for a pose, from a comparison at it and from matched landmarks."""
-    image, rendered = comparison.image, comparison.rendered
     told = comparison.met if problem.background is None else comparison.usable
+    covered = float(comparison.met.sum()) / max(int(comparison.usable.sum()), 1)
+    seen = evidence_of_pictures(comparison.image, comparison.rendered, told, covered)
+    n_agreeing, share = agreement(matches, problem.camera, T_world_camera, max_error_px)
+    return replace(seen, landmarks=n_agreeing, landmark_share=share)
+
+
+def evidence_of_pictures(
+    image: Floats, rendered: Floats, told: npt.NDArray[np.bool_], coverage: float
+) -> Evidence:
+    """What two pictures (h, w, 3) say where ``told`` (h, w); nothing of landmarks."""
     whole = correlation(image[told], rendered[told]) if told.sum() >= 32 else 0.0
     blocks = block_correlations(image, rendered, told)
-    n_agreeing, share = agreement(matches, problem.camera, T_world_camera, max_error_px)
-    n_usable = max(int(comparison.usable.sum()), 1)
     return Evidence(
         correlation=whole,
         agreeing=float(np.mean(blocks >= AGREEING)) if len(blocks) else 0.0,
         worst=float(np.quantile(blocks, 0.25)) if len(blocks) else 0.0,
-        coverage=float(comparison.met.sum()) / n_usable,
-        landmarks=n_agreeing,
-        landmark_share=share,
+        coverage=coverage,
+        landmarks=0,
+        landmark_share=0.0,
     )
 
 

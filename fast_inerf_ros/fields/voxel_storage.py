@@ -70,7 +70,9 @@ def unpack_grid(
     density = np.zeros((count + 1, VOXELS), dtype=np.float32)
     density[1:] = arrays["density"]
     # Colours lie within their range: no array as large as they are is needed to see that.
-    if not (np.all(np.isfinite(arrays["density"])) and np.all(np.isfinite([low, high, high - low]))):
+    if not (
+        np.all(np.isfinite(arrays["density"])) and np.all(np.isfinite([low, high, high - low]))
+    ):
         raise InputError("voxel field: expected finite densities and colours; file is damaged")
     grid = VoxelGrid(
         domain,

@@ -78,10 +78,16 @@ def render_keyframe(
 
 
 class GrowingKeyframe:
-    """A keyframe whose rays are rendered a few at a time, so that no image of a stream waits."""
+    """A keyframe whose rays are rendered a few at a time, so that no image of a stream waits.
 
-    def __init__(self, T_world_key: SE3, levels: Sequence[ImageLevel]) -> None:
-        self.T_world_key, self._levels = T_world_key, levels
+    own_colors: it has the colours of the image of the levels, taken from there, and only the depth
+    of the field. Otherwise the levels say no more than which rays there are.
+    """
+
+    def __init__(
+        self, T_world_key: SE3, levels: Sequence[ImageLevel], *, own_colors: bool = False
+    ) -> None:
+        self.T_world_key, self._levels, self.own_colors = T_world_key, levels, own_colors
         bearings = levels[0].bearings
         self._valid = np.isfinite(bearings).all(axis=-1)
         self._bearings = bearings[self._valid]
@@ -109,10 +115,16 @@ class GrowingKeyframe:
         self._n_done += n_rays
 
     def picture(self) -> Floats:
-        """Colours (h, w, 3) so far, black where the lens sees nothing."""
+        """Colours (h, w, 3) of the field so far, black where the lens sees nothing."""
         color = np.zeros((*self._valid.shape, 3), dtype=np.float32)
         color[self._valid] = self._color
         return color
+
+    def met(self) -> npt.NDArray[np.bool_]:
+        """Where (h, w) the field shows something, of what was rendered so far."""
+        shown = np.zeros(self._valid.shape, dtype=bool)
+        shown[self._valid] = self._opacity >= SEEN
+        return shown
 
     def finished(self, max_points: int, generator: np.random.Generator) -> Keyframe:
         """The keyframe, with up to ``max_points`` points at each level."""
@@ -120,7 +132,8 @@ class GrowingKeyframe:
         depth = np.full(shape, np.inf, dtype=np.float32)
         opacity = np.zeros(shape, dtype=np.float32)
         depth[self._valid], opacity[self._valid] = self._depth, self._opacity
-        view = (self.picture(), depth, opacity)
+        color = self._levels[0].channels[..., :3] if self.own_colors else self.picture()
+        view = (color, depth, opacity)
         return _keyframe(self.T_world_key, self._levels, view, max_points, generator)
 
 

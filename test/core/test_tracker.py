@@ -135,7 +135,7 @@ def test_after_a_gap_few_landmarks_say_where_the_camera_is():
     tracker, poses = Tracker(estimator()), way(8)
     tracker.update(observation(picture(poses[0]), 0))
     tracked = tracker.update(observation(picture(poses[7]), 30 * SECOND))
-    assert stages(tracked) == ["landmarks", "follow"]
+    assert stages(tracked) == ["landmarks", "adopt"]
     assert tracked.estimate.source is Source.LANDMARKS
     assert tracked.estimate.evidence.landmarks > 0
     assert close(tracked, poses[7])
@@ -166,6 +166,22 @@ def test_without_landmarks_images_are_followed_all_the_same():
     tracked = tracker.update(observation(picture(VIEW), PERIOD))
     assert stages(tracked) == ["follow"]
     assert close(tracked, VIEW)
+
+
+def test_images_are_followed_by_their_own_colours_and_the_fields_depth():
+    """A field with wrong colours does not draw the images of a stream away from each other."""
+    first, second = way(2)
+    tinted = Problem(255 - picture(second), CAMERA, PLACE, first)
+    inverted = Follower(FollowOptions(), np.random.default_rng(0))
+    evidence = inverted.adopt(Problem(255 - picture(first), CAMERA, PLACE, first))
+    assert evidence.correlation < 0.0
+    found = inverted.follow(tinted)
+    assert isinstance(found, Followed)
+    error = pose_errors(found.T_world_camera, second)
+    assert np.degrees(error.rotation) < 0.3
+    assert error.translation < 0.01
+    # Evidence is no better than that of the keyframe's own pose.
+    assert found.evidence.correlation <= evidence.correlation
 
 
 def test_a_keyframe_grown_bit_by_bit_is_the_same():

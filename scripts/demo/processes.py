@@ -18,9 +18,6 @@ from scripts.demo.steps import ROOT, module
 PATIENCE_S = 180.0
 READY = "listening to"
 POLL_S = 0.1
-PLAYBACK_RATE = 0.25
-"""A quarter of real time: two cores shared by three processes take half a second for the first
-pose, and a hand-held camera has gone too far by then to be followed from it."""
 
 
 def play_and_localise(place: Place, results: Path) -> None:
@@ -31,8 +28,7 @@ def play_and_localise(place: Place, results: Path) -> None:
     """
     shutil.rmtree(results, ignore_errors=True)
     results.mkdir(parents=True)
-    what = f"Playing it at {PLAYBACK_RATE:g} of real time through the localiser"
-    print(f"{what}, in three processes over DDS:", flush=True)
+    print("Playing it through the localiser, in three processes over DDS:", flush=True)
     around = environment(1 + os.getpid() % 100)
     with (
         process("record_poses", _collect(place, results), results, around) as collector,
@@ -86,7 +82,7 @@ def _collect(place: Place, results: Path) -> list[str]:
 
 def _play(place: Place) -> list[str]:
     # The truth goes to record_poses; that pose_estimator does not hear it is tested.
-    options = ["--restamp", "--wait-for-subscribers", PATIENCE_S, "--rate", PLAYBACK_RATE]
+    options = ["--restamp", "--wait-for-subscribers", PATIENCE_S]
     options += ["--publish-ground-truth"] if place.truth_topic else []
     return module("fast_inerf_ros.nodes.replay", place.bag.resolve(), *options)
 

@@ -115,7 +115,7 @@ class VoxelTraining:
 
 
 _SCENES: dict[str, dict[str, Any]] = {
-    "object": {},
+    "object": {"resolutions": (64, 128, 384)},
     "unbounded": {
         "density_rate": 0.2,
         "stage_starts": (0.0, 0.1, 0.45),

@@ -14,7 +14,7 @@ from fast_inerf_ros.geometry.se3 import SE3
 SLAB = ((-0.7, -0.7, -0.08), (0.7, 0.7, 0.0))
 TABLE = AnalyticField(room=False, boxes=(SLAB, *BOXES), frequency=40.0)
 CAMERA = small_camera(120, 96)
-N_VIEWS = 40
+N_VIEWS = 32
 OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 
 

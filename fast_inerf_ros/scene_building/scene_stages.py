@@ -28,7 +28,7 @@ from fast_inerf_ros.scene_building.scene_boxes import BOXES_PICTURE, make_boxes
 from fast_inerf_ros.scene_building.scene_evaluation import RESULTS, evaluate_scene
 from fast_inerf_ros.scene_building.scene_report import write_report
 from fast_inerf_ros.scene_building.self_label import SelfLabelConfig, self_label
-from fast_inerf_ros.scene_building.stages import Stages, digest
+from fast_inerf_ros.scene_building.stages import Stages, digest, job_folder
 from fast_inerf_ros.scene_building.structure_from_motion import (
     has_poses,
     photographs_without_poses,
@@ -37,13 +37,13 @@ from fast_inerf_ros.scene_building.structure_from_motion import (
 )
 from fast_inerf_ros.scene_building.world_placement import Placement, place, placed_by_cameras
 from fast_inerf_ros.training.build_landmarks import BuildLandmarksConfig, make_landmarks
+from fast_inerf_ros.training.checkpoints import locked
 from fast_inerf_ros.training.nerf import FIELD_FILE, train_nerf
 from fast_inerf_ros.training.options import TrainNerfConfig, ValidationOptions
 from fast_inerf_ros.training.pose_options import TrainPoseCnnConfig
 from fast_inerf_ros.training.pose_validation import BEST, LAST
 from fast_inerf_ros.training.posecnn import train_posecnn
 from fast_inerf_ros.training.reporting import CHECKPOINTS
-from fast_inerf_ros.training.session import make_folder
 
 SCENE, BOXES = "scene.yaml", "boxes.yaml"
 MARKERS, LANDMARKS, DETECTOR = "aruco.json", "landmarks.npz", "detector.pt"
@@ -68,11 +68,15 @@ class SceneBuilder:
         self._data = Path(config.data)
         if not has_poses(self._data):
             require_pycolmap(photographs_without_poses(self._data))
-        self.folder = make_folder(config.output)
+        self.folder = job_folder(config.output)
         self._stages = Stages(self.folder)
 
-    def run(self) -> Scene:
-        """Do all that is left to do; return the scene."""
+    def run(self) -> None:
+        """Do all that is left to do; InputError where another process builds in this folder."""
+        with locked(self.folder):
+            self._run()
+
+    def _run(self) -> None:
         data, posed = self._photographs()
         if self.config.camera_positions:  # wrong ones are to be known before hours of training
             placed_by_cameras(posed, self.config.placement_options())
@@ -88,7 +92,6 @@ class SceneBuilder:
         self._evaluation(posed)
         report = write_report(self.folder, scene, placement, self._stages.seconds())
         logger.info("scene -> %s, report -> %s", self.folder / SCENE, report)
-        return scene
 
     def _photographs(self) -> tuple[Path, PosedImages]:
         """The data set, with poses by COLMAP where it has none."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from fast_inerf_ros.errors import InputError
 from fast_inerf_ros.io.atomic import write_text
+from fast_inerf_ros.training.session import make_folder
 
 LOG_FILE = "stages.json"
 VERSION = 1
@@ -113,6 +114,22 @@ class Stages:
         stages = {name: asdict(record) for name, record in self._records.items()}
         content = {"version": VERSION, "stages": stages}
         write_text(self._file, json.dumps(content, indent=1) + "\n")
+
+
+def job_folder(path: str) -> Path:
+    """The folder of a job, made where it does not exist.
+
+    Raises:
+        InputError: a file, or a folder that holds other things: stages replace what is there.
+    """
+    folder = make_folder(path)
+    others = [item.name for item in folder.iterdir() if not item.name.startswith(".")]
+    if others and LOG_FILE not in others:
+        raise InputError(
+            f"{folder}: expected an empty folder or one of an earlier {LOG_FILE}, got one with "
+            f"{sorted(others)[0]}: choose another --output"
+        )
+    return folder
 
 
 def digest(folder: Path, outputs: Sequence[str]) -> str:

@@ -9,7 +9,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from fast_inerf_ros.datasets.colmap import has_colmap
+from tqdm import tqdm
+
 from fast_inerf_ros.datasets.image_folders import image_paths
 from fast_inerf_ros.datasets.load import FORMATS
 from fast_inerf_ros.errors import InputError
@@ -66,13 +67,10 @@ def reconstruct(pictures: Path, output: Path) -> None:
     colmap: Any = importlib.import_module(PACKAGE)
     shutil.rmtree(output, ignore_errors=True)
     (output / "models").mkdir(parents=True)
-    images, database = output / "images", output / "database.db"
-    images.symlink_to(pictures.resolve(), target_is_directory=True)
-    colmap.extract_features(database, images, camera_mode=colmap.CameraMode.SINGLE)
-    colmap.match_exhaustive(database)
-    found = colmap.incremental_mapping(database, images, output / "models")
+    (output / "images").symlink_to(pictures.resolve(), target_is_directory=True)
     total = len(image_paths(pictures))
-    best = max(found.values(), key=lambda model: model.num_reg_images(), default=None)
+    models = _mapped(colmap, output, total)
+    best = max(models, key=lambda model: model.num_reg_images(), default=None)
     placed = 0 if best is None else int(best.num_reg_images())
     if best is None or placed < max(FEWEST, LEAST_SHARE * total):
         raise InputError(
@@ -81,5 +79,22 @@ def reconstruct(pictures: Path, output: Path) -> None:
         )
     (output / "sparse" / "0").mkdir(parents=True)
     best.write(output / "sparse" / "0")
-    assert has_colmap(output)
     logger.info("%d of %d photographs have found their place", placed, total)
+
+
+def _mapped(colmap: Any, output: Path, total: int) -> list[Any]:
+    """The models that the pictures of a folder fall into."""
+    colmap.logging.minloglevel = colmap.logging.WARNING.value  # of every image it tells otherwise
+    images, database = output / "images", output / "database.db"
+    logger.info("looking for features of %d photographs and matching them", total)
+    colmap.extract_features(database, images, camera_mode=colmap.CameraMode.SINGLE)
+    colmap.match_exhaustive(database)
+    with tqdm(total=total, desc="placed", unit="image", disable=None) as bar:
+
+        def count() -> None:
+            bar.update()
+
+        models = colmap.incremental_mapping(
+            database, images, output / "models", next_image_callback=count
+        )
+    return list(models.values())

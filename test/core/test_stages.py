@@ -45,6 +45,7 @@ def job(tmp_path):
 
 def test_what_is_done_is_skipped(job, caplog):
     assert job.run() == ["first", "second"]
+    caplog.clear()
     with caplog.at_level(logging.INFO):
         assert job.run() == []
     assert [record.message for record in caplog.records] == [

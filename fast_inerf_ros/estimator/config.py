@@ -104,9 +104,15 @@ class TrackerConfig:
         minimum=0.0,
     )  # fmt: skip
     follow_gap_s: float = option(
-        0.2,
+        0.15,
         doc="Longest time since the last pose over which an image is aligned with the keyframe of "
-        "the stream, unless odometry bridges it; after more the image is localised by itself.",
+        "the stream, unless odometry bridges it.",
+        unit="s",
+        minimum=0.0,
+    )
+    track_gap_s: float = option(
+        0.4,
+        doc="Longest time since the last image over which its landmarks are tracked.",
         unit="s",
         minimum=0.0,
     )

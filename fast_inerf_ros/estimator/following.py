@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fast_inerf_ros.config import option, section
+from fast_inerf_ros.estimator.landmark_tracking import TrackedLandmarks
 from fast_inerf_ros.estimator.verification import (
     AGREEING,
     Evidence,
@@ -121,9 +122,11 @@ class Follower:
         self._key: _Key | None = None
         self._next: _Next | None = None
         self._brightness: Brightness | None = None
+        self.landmarks: TrackedLandmarks | None = None
 
     def forget(self) -> None:
-        """Leave the keyframe."""
+        """Leave the keyframe and the landmarks."""
+        self.landmarks = None
         self._key = self._next = self._brightness = None
 
     def follow(self, problem: Problem, *, anew: bool = False) -> Followed | str:
@@ -145,14 +148,25 @@ class Follower:
             if key is not None:
                 found = self._aligned(key, levels, problem.start)
         elif not isinstance(found, str) and change >= WANTED:
-            self._want_next(levels, found)
+            self._want_next(levels, found.T_world_camera, found.evidence)
         return found
 
-    def _want_next(self, levels: Sequence[ImageLevel], found: Followed) -> None:
+    def examine(self, problem: Problem) -> Evidence:
+        """What an image says of its pose, the problem's start, where that is known already."""
+        change = self._change(problem)
+        key = None if change > 1.0 else self._grown(problem)
+        if key is None:
+            return self.adopt(problem)
+        levels = stream_pyramid(problem, self.options.sides)
+        evidence = _evidence(key, levels[0], problem.start.inverse() @ key.frame.T_world_key)
+        if change >= WANTED:
+            self._want_next(levels, problem.start, evidence)
+        return evidence
+
+    def _want_next(self, levels: Sequence[ImageLevel], pose: SE3, evidence: Evidence) -> None:
         """Begin the next keyframe with an image, if none is on its way."""
-        if self._next is None and found.evidence.agreeing >= AGREEING:
-            begun = GrowingKeyframe(found.T_world_camera, levels, own_colors=True)
-            self._next = _Next(begun, found.evidence)
+        if self._next is None and evidence.agreeing >= AGREEING:
+            self._next = _Next(GrowingKeyframe(pose, levels, own_colors=True), evidence)
 
     def adopt(self, problem: Problem) -> Evidence:
         """Take an image whose pose, the problem's start, is known for a keyframe.

@@ -25,13 +25,14 @@ from fast_inerf_ros.estimator.estimate import (
     Timing,
 )
 from fast_inerf_ros.estimator.following import Followed, Follower
-from fast_inerf_ros.estimator.hypotheses import Hypothesis, ranked
+from fast_inerf_ros.estimator.hypotheses import Hypothesis, of_landmarks, ranked
+from fast_inerf_ros.estimator.landmark_tracking import TrackedLandmarks
 from fast_inerf_ros.estimator.moved_objects import Mask, object_estimates
 from fast_inerf_ros.estimator.observation import Observation, PosePrior
 from fast_inerf_ros.estimator.refinement import SURE, Refinement, Seen, Verified
 from fast_inerf_ros.estimator.sources import Sources
 from fast_inerf_ros.estimator.trust import score_of
-from fast_inerf_ros.estimator.verification import agreement
+from fast_inerf_ros.estimator.verification import Evidence, agreement
 from fast_inerf_ros.fields.field import Field
 from fast_inerf_ros.fields.scene_field import load_scene_field
 from fast_inerf_ros.geometry.camera import Camera
@@ -195,19 +196,61 @@ class PoseEstimator:
             start = self.sources.located_quickly(observation)
         if start is None or start.support < SURE:
             return lost(observation, "too few landmarks agree", tuple(clock.timings))
-        camera, pose = observation.camera, start.T_world_camera
         with clock.stage("adopt"):
-            seen = follower.adopt(self._refinement.problem(observation, pose))
-        limit = self.sources.max_error_px(camera, quick=True)
-        count, share = agreement(start.matches, camera, pose, limit)
-        evidence = dataclasses.replace(seen, landmarks=count, landmark_share=share)
-        verified = Verified(
-            pose, start.covariance, score_of(evidence), start.source, None, evidence
-        )
-        found = self._answer(Seen(observation), verified, (), clock)
+            problem = self._refinement.problem(observation, start.T_world_camera)
+            seen = follower.adopt(problem)
+        found = self._by_landmarks(observation, start, seen, clock, quick=True)
+        follower.landmarks = None
         if found.status is not Status.LOCALISED:
             follower.forget()
+        elif start.matches is not None and start.located is not None:
+            inliers = start.matches[start.located.inliers]
+            follower.landmarks = TrackedLandmarks(observation.image, inliers)
         return found
+
+    def track(self, observation: Observation, follower: Follower) -> Estimate:
+        """Localise the next image of a stream by the landmarks of the one before.
+
+        Needs no prediction. LOST where too few landmarks are left; then they are given up.
+        """
+        clock = _Clock()
+        obstacle = obstacle_of(observation)
+        tracked, follower.landmarks = follower.landmarks, None
+        if obstacle is not None or tracked is None:
+            return lost(observation, obstacle or "no landmarks are tracked")
+        with clock.stage("track"):
+            tracked.advance(observation.image)
+            located = self.sources.located(tracked.matches, observation.camera)
+        start = None if located is None else of_landmarks(located, tracked.matches)
+        if start is None or located is None or start.support < SURE:
+            reason = "too few landmarks are left of those in the image before"
+            return lost(observation, reason, tuple(clock.timings))
+        with clock.stage("examine"):
+            problem = self._refinement.problem(observation, start.T_world_camera)
+            seen = follower.examine(problem)
+        found = self._by_landmarks(observation, start, seen, clock)
+        if found.status is Status.LOCALISED:
+            tracked.keep(located.inliers)
+            follower.landmarks = tracked
+        return found
+
+    def _by_landmarks(
+        self,
+        observation: Observation,
+        start: Hypothesis,
+        seen: Evidence,
+        clock: _Clock,
+        *,
+        quick: bool = False,
+    ) -> Estimate:
+        """The answer that landmarks give, with what they and pictures say of it."""
+        camera, pose = observation.camera, start.T_world_camera
+        limit = self.sources.max_error_px(camera, quick=quick)
+        count, share = agreement(start.matches, camera, pose, limit)
+        evidence = dataclasses.replace(seen, landmarks=count, landmark_share=share)
+        score = score_of(evidence)
+        verified = Verified(pose, start.covariance, score, start.source, None, evidence)
+        return self._answer(Seen(observation), verified, (), clock)
 
     def _spread(self, found: Followed) -> Floats | None:
         """Covariance of a pose that colours alone gave."""

@@ -71,22 +71,25 @@ class Tracker:
         return found
 
     def _quickly(self, observation: Observation, predicted: SE3 | None, near: bool) -> Estimate:
-        """Follow, or ask few landmarks: from time to time, and where following is not safe.
+        """Track landmarks, ask few of them anew, or align: the first that is safe and succeeds.
 
-        Beyond a short time a hand has moved too far: alignment would settle somewhere else.
+        Landmarks are asked anew from time to time, and where they have been lost or the last pose
+        is too old for alignment, which would settle somewhere else.
         """
-        prediction = predicted if near and self.state is TrackingState.TRACKING else None
-        if prediction is None:
-            return self._relocalised(observation)
+        tracking = self.state is TrackingState.TRACKING
         due = (observation.stamp_ns - self._checked_ns) * 1e-9 >= self.config.check_s
-        if due:
-            found = self._relocalised(observation)
+        had_landmarks = self._follower.landmarks is not None
+        gap_s = self.config.track_gap_s
+        if tracking and not due and self._motion.is_near(observation.stamp_ns, None, gap_s):
+            found = self.estimator.track(observation, self._follower)
             if found.status is Status.LOCALISED:
                 return found
-        found = self.estimator.follow(observation, prediction, self._follower, anew=due)
-        if found.status is Status.LOCALISED or due:
-            return found
-        return self._relocalised(observation)
+        prediction = predicted if near and tracking else None
+        if prediction is None or due or had_landmarks:
+            found = self._relocalised(observation)
+            if found.status is Status.LOCALISED or prediction is None:
+                return found
+        return self.estimator.follow(observation, prediction, self._follower, anew=due)
 
     def _relocalised(self, observation: Observation) -> Estimate:
         self._checked_ns = observation.stamp_ns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from analytic_field import camera_at
@@ -15,12 +16,14 @@ from fast_inerf_ros.estimator.following import (
     FollowOptions,
     stream_pyramid,
 )
+from fast_inerf_ros.estimator.landmark_tracking import TrackedLandmarks
 from fast_inerf_ros.estimator.motion import Motion
 from fast_inerf_ros.estimator.observation import PosePrior
 from fast_inerf_ros.estimator.tracker import Tracker
 from fast_inerf_ros.evaluation.poses import pose_errors
 from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.inerf.keyframe import GrowingKeyframe
+from fast_inerf_ros.inerf.landmarks import Matches
 from fast_inerf_ros.inerf.problem import Problem
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -143,11 +146,40 @@ def test_after_a_gap_few_landmarks_say_where_the_camera_is():
 
 def test_landmarks_have_a_say_every_second_while_images_are_followed():
     tracker = Tracker(estimator(), TrackerConfig(check_s=0.35))
-    found = [
-        stages(tracker.update(observation(picture(pose), number * PERIOD)))
-        for number, pose in enumerate(way(10))
-    ]
-    assert [number for number, names in enumerate(found) if names != ["follow"]] == [0, 4, 8]
+    found = []
+    for number, pose in enumerate(way(10)):
+        tracked = tracker.update(observation(picture(pose), number * PERIOD))
+        found.append(stages(tracked))
+        assert close(tracked, pose)
+    assert [k for k, names in enumerate(found) if names == ["landmarks", "adopt"]] == [4, 8]
+    assert all(names == ["track", "examine"] for names in (*found[5:8], found[9]))
+
+
+def test_landmarks_are_tracked_over_a_leap_that_no_motion_predicts():
+    tracker, poses = Tracker(estimator()), way(8)
+    tracker.update(observation(picture(poses[0]), 0))
+    tracker.update(observation(picture(poses[0]), SECOND))
+    tracked = tracker.update(observation(picture(poses[3]), SECOND + 3 * PERIOD))
+    assert stages(tracked) == ["track", "examine"]
+    assert tracked.estimate.evidence.landmarks > 0
+    assert close(tracked, poses[3])
+
+
+def test_what_does_not_come_back_is_not_tracked():
+    pixels = np.array([[20.0, 20.0], [40.0, 30.0]])
+    none = np.zeros(2, dtype=np.int64)
+    matches = Matches(np.zeros((2, 3)), pixels, none, np.zeros(2))
+    generator = np.random.default_rng(0)
+    noise = [generator.integers(0, 256, (60, 80, 3)).astype(np.uint8) for _ in range(2)]
+    smooth = cv2.GaussianBlur(noise[0], (0, 0), 2.0)
+    moved = TrackedLandmarks(smooth, matches)
+    moved.advance(np.roll(smooth, (2, 3), axis=(0, 1)))
+    assert np.allclose(moved.matches.pixels, pixels + np.array([3.0, 2.0]), atol=0.05)
+    moved.advance(np.zeros_like(smooth))
+    assert len(moved.matches) == 0
+    smaller = TrackedLandmarks(smooth, matches)
+    smaller.advance(smooth[:50])
+    assert len(smaller.matches) == 0
 
 
 def test_an_error_of_following_does_not_last():

@@ -289,6 +289,8 @@ class SceneBuilder:
         }
 
         def work(_: bool) -> None:
+            for killed in self.folder.glob(f".{LABELS}.*"):
+                self._clear(killed.name, False)
             self_label(
                 SelfLabelConfig(
                     scene=str(self.folder / BOXES),

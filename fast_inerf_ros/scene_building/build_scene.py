@@ -17,7 +17,8 @@ from collections.abc import Iterator, Sequence
 from fast_inerf_ros import command_line
 from fast_inerf_ros.scene_building.build_scene_options import BuildSceneConfig
 from fast_inerf_ros.scene_building.markers import write_sheet
-from fast_inerf_ros.scene_building.scene_stages import SceneBuilder, StageEnded
+from fast_inerf_ros.scene_building.scene_stages import SceneBuilder
+from fast_inerf_ros.scene_building.stages import StageEnded
 
 NAME = "build_scene"
 DESCRIPTION = "Photographs to a scene that pose_estimator loads; the same command resumes."

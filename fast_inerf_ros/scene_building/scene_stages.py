@@ -28,7 +28,7 @@ from fast_inerf_ros.scene_building.scene_boxes import BOXES_PICTURE, make_boxes
 from fast_inerf_ros.scene_building.scene_evaluation import RESULTS, evaluate_scene
 from fast_inerf_ros.scene_building.scene_report import write_report
 from fast_inerf_ros.scene_building.self_label import SelfLabelConfig, self_label
-from fast_inerf_ros.scene_building.stages import Stages, digest, job_folder
+from fast_inerf_ros.scene_building.stages import Stages, digest, job_folder, require_end
 from fast_inerf_ros.scene_building.structure_from_motion import (
     has_poses,
     photographs_without_poses,
@@ -50,14 +50,6 @@ MARKERS, LANDMARKS, DETECTOR = "aruco.json", "landmarks.npz", "detector.pt"
 FIELD, LABELS, NETWORK, EVALUATION, COLMAP = "field", "labels", "posecnn", "evaluation", "colmap"
 
 logger = logging.getLogger(__name__)
-
-
-class StageEnded(Exception):
-    """A training was asked to stop. status: the exit status of the process."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(f"stopped with status {status}")
-        self.status = status
 
 
 class SceneBuilder:
@@ -147,7 +139,7 @@ class SceneBuilder:
         def work(goes_on: bool) -> None:
             plan = config.field
             self._clear(FIELD, goes_on)
-            _require_end(
+            require_end(
                 train_nerf(
                     TrainNerfConfig(
                         data=str(data),
@@ -254,7 +246,7 @@ class SceneBuilder:
 
         def work(goes_on: bool) -> None:
             self._clear(NETWORK, goes_on)
-            _require_end(
+            require_end(
                 train_posecnn(
                     TrainPoseCnnConfig(
                         data=str(self.folder / LABELS),
@@ -343,9 +335,3 @@ class SceneBuilder:
 def _values(name: str, config: object, *but: str) -> dict[str, Value]:
     """The options of a section by full name, but for some."""
     return {f"{name}.{key}": value for key, value in values_of(config).items() if key not in but}
-
-
-def _require_end(status: int) -> None:
-    """StageEnded unless a training came to its end."""
-    if status:
-        raise StageEnded(status)

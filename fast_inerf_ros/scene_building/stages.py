@@ -36,6 +36,14 @@ class Record:
     seconds: float = 0.0
 
 
+class StageEnded(Exception):
+    """A training was asked to stop. status: the exit status of the process."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"stopped with status {status}")
+        self.status = status
+
+
 class Stages:
     """The stages of a job in one folder, remembered in ``stages.json``."""
 
@@ -130,6 +138,12 @@ def job_folder(path: str) -> Path:
             f"{sorted(others)[0]}: choose another --output"
         )
     return folder
+
+
+def require_end(status: int) -> None:
+    """StageEnded unless a training came to its end."""
+    if status:
+        raise StageEnded(status)
 
 
 def digest(folder: Path, outputs: Sequence[str]) -> str:

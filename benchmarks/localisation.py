@@ -106,6 +106,11 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--landmarks", type=Path, default=Path("benchmarks/results/landmarks"))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--most", type=int, default=10**6, help="images of each, at most")
+    parser.add_argument(
+        "--real-time",
+        action="store_true",
+        help="tracking: pass over the frames that come while one is looked at, as a node does",
+    )
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results"))
     return parser.parse_args()
 

@@ -28,13 +28,17 @@ def tracking_part(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     trials = []
     for folder in arguments.layouts:
         estimator = PoseEstimator.load(folder / "scene.yaml")
-        tracker = Tracker(estimator, TrackerConfig())
+        estimator.warm_up(camera)
+        tracker, free = Tracker(estimator, TrackerConfig()), 0.0
         for number, (moment, truth, image) in enumerate(read_route(folder / "route.npz")):
             if number >= arguments.most:
                 break
+            if arguments.real_time and moment < free:
+                continue
             shown = np.zeros_like(image) if number in BLACKOUT else image
-            began = time.process_time()
+            began, entered = time.process_time(), time.perf_counter()
             tracked = tracker.update(Observation(shown, camera, int(moment * 1e9)))
+            free = max(free, moment) + time.perf_counter() - entered
             record = {
                 "place": folder.name,
                 "frame": number,
@@ -46,7 +50,21 @@ def tracking_part(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             }
             trials.append(record | described(tracked.estimate, truth, 1.0))
     print(tracking_summary(trials), flush=True)
+    print(ways_summary(trials), flush=True)
     return trials
+
+
+def ways_summary(trials: list[dict[str, Any]]) -> str:
+    """How frames were localised: how often each way, and what it took."""
+    lines = []
+    for way in dict.fromkeys("+".join(trial["stages"]) for trial in trials):
+        own = [trial for trial in trials if "+".join(trial["stages"]) == way]
+        took = np.array([trial["seconds"] for trial in own]) * 1e3
+        lines.append(
+            f"  {way or 'left out'}: {len(own)} frames, median {np.median(took):.0f} ms, largest "
+            f"{took.max():.0f} ms"
+        )
+    return "\n".join(lines)
 
 
 def tracking_summary(trials: list[dict[str, Any]]) -> str:

@@ -123,6 +123,13 @@ class TrackerConfig:
         unit="s",
         minimum=0.0,
     )
+    objects_s: float = option(
+        5.0,
+        doc="Time after which an image is estimated in full again, where the scene has objects: "
+        "only then are they looked at. Until then they are where they were; 0 for never.",
+        unit="s",
+        minimum=0.0,
+    )
     lost_after: int = option(
         3, doc="Images in a row that are not localised before the state is lost.", minimum=1
     )

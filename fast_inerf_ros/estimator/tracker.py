@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from fast_inerf_ros.estimator.answers import lost
 from fast_inerf_ros.estimator.config import TrackerConfig
-from fast_inerf_ros.estimator.estimate import Estimate, Status, Tracked, TrackingState
+from fast_inerf_ros.estimator.estimate import (
+    Estimate,
+    ObjectEstimate,
+    Status,
+    Tracked,
+    TrackingState,
+)
 from fast_inerf_ros.estimator.following import Follower
 from fast_inerf_ros.estimator.motion import Motion
 from fast_inerf_ros.estimator.observation import Observation, PosePrior
@@ -30,6 +38,8 @@ class Tracker:
         self._newest_ns: int | None = None
         self._n_missed = 0
         self._checked_ns = 0  # when landmarks were asked last
+        self._objects_ns = 0  # when objects were looked at last
+        self._objects: tuple[ObjectEstimate, ...] = ()
 
     def reset(self, prior: PosePrior | None = None) -> None:
         """Forget where the camera was. prior: where to look first, from a user, say."""
@@ -37,6 +47,7 @@ class Tracker:
         self._motion.forget()
         self._follower.forget()
         self._given, self._newest_ns, self._n_missed = prior, None, 0
+        self._objects = ()
 
     def update(self, observation: Observation, odometry: SE3 | None = None) -> Tracked:
         """Localise the next image. Never raises for what it contains.
@@ -58,17 +69,27 @@ class Tracker:
         return Tracked(self.state, estimate)
 
     def _localised(self, observation: Observation, predicted: SE3 | None, near: bool) -> Estimate:
-        if self.config.follow.enabled and self.state is not TrackingState.INITIALISING:
+        stamp_ns = observation.stamp_ns
+        started = self.state is not TrackingState.INITIALISING
+        if self.config.follow.enabled and started and not self._objects_are_due(stamp_ns):
             found = self._quickly(observation, predicted, near)
             if found.status is Status.LOCALISED:
-                return found
-        self._checked_ns = observation.stamp_ns
+                return replace(found, objects=self._objects)
+        self._checked_ns = self._objects_ns = stamp_ns
         given, self._given = self._given, None
         prior = given if predicted is None else PosePrior(predicted)
         found = self.estimator.estimate(observation, prior, detect=predicted is None)
+        if found.status is Status.LOCALISED:
+            self._objects = found.objects
         if self.config.follow.enabled:
             self.estimator.adopt(observation, found, self._follower)
         return found
+
+    def _objects_are_due(self, stamp_ns: int) -> bool:
+        """Whether it is time for a full estimate, for the sake of the objects."""
+        if not self.estimator.scene.objects or not self.config.objects_s:
+            return False
+        return (stamp_ns - self._objects_ns) * 1e-9 >= self.config.objects_s
 
     def _quickly(self, observation: Observation, predicted: SE3 | None, near: bool) -> Estimate:
         """Track landmarks, ask few of them anew, or align: the first that is safe and succeeds.

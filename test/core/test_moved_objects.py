@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from analytic_field import BOXES, AnalyticField
-from small_place import VIEW, estimator, observation, picture
+from small_place import SECOND, VIEW, estimator, observation, picture
 
+from fast_inerf_ros.estimator.config import TrackerConfig
 from fast_inerf_ros.estimator.estimate import Status
+from fast_inerf_ros.estimator.tracker import Tracker
 from fast_inerf_ros.evaluation.poses import pose_errors
 from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.geometry.so3 import SO3
@@ -47,3 +49,17 @@ def test_an_object_that_was_taken_away_is_reported_and_does_no_harm():
 
 def test_without_objects_nothing_is_reported():
     assert estimator().estimate(observation(picture(VIEW))).objects == ()
+
+
+def test_a_stream_looks_at_objects_again_and_reports_them_in_between():
+    tracker, found = Tracker(estimator(scene=scene()), TrackerConfig(objects_s=1.0)), []
+    without = AnalyticField(frequency=60.0, boxes=(*BOXES[:2], ((9.0, 9, 9), (9.1, 9.1, 9.1))))
+    for tenths in (0, 3, 6, 9, 12, 15):
+        place = without if tenths > 5 else AnalyticField(frequency=60.0)
+        shown = observation(picture(VIEW, place), tenths * SECOND // 10)
+        found.append(tracker.update(shown).estimate)
+    in_full = ["refinement" in [timing.stage for timing in item.timings] for item in found]
+    assert in_full == [True, False, False, False, True, False]
+    moved = [[item.label for item in one.objects if item.moved] for one in found]
+    assert moved == [[], [], [], [], ["box_2"], ["box_2"]]
+    assert all(len(one.objects) >= 2 for one in found)

@@ -124,7 +124,7 @@ class TrackerConfig:
         minimum=0.0,
     )
     objects_s: float = option(
-        5.0,
+        10.0,
         doc="Time after which an image is estimated in full again, where the scene has objects: "
         "only then are they looked at. Until then they are where they were; 0 for never.",
         unit="s",

@@ -143,7 +143,9 @@ class PoseEstimator:
             starts = self.sources.hypotheses(observation, prior, detections, matches)
             starts = ranked(problem, starts)
         best = self._best_refined(seen, starts, clock)
-        if self.config.views.enabled and not self._accepted(best):
+        # Where landmarks are sure, views have nothing to add: another answer would be wrong.
+        unsure = all(start.support < SURE for start in starts)
+        if self.config.views.enabled and unsure and not self._accepted(best):
             with clock.stage("views"):
                 starts = self.sources.searched(problem)
             best = _better(best, self._best_refined(seen, starts, clock))

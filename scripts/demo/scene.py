@@ -18,7 +18,7 @@ LAYOUT_SEED = 4_000_007
 N_PHOTOGRAPHS = 60
 TRAINING = (
     "--max-steps",
-    "600",
+    "1200",
     "--voxel.resolutions",
     "[64, 128]",
     "--voxel.stage-starts",

@@ -9,7 +9,7 @@ from scripts.demo.scene import Place
 
 LEAST_SHARE = 0.9
 """Of the images that were looked at, that must be localised."""
-LEAST_LOOKED_AT = 0.25
+LEAST_LOOKED_AT = 0.1
 """Of the recording: where less was looked at, the camera was not followed."""
 MEDIAN_DEG, MEDIAN_M = 1.0, 0.01
 WRONG_DEG, WRONG_M = 5.0, 0.05

@@ -7,7 +7,7 @@ import numpy as np
 from fast_inerf_ros.estimator.verification import Evidence
 
 OFFSET = -9.0
-WEIGHTS = {"correlation": 6.0, "agreeing": 6.0, "landmarks": 2.0}
+WEIGHTS = {"correlation": 6.0, "agreeing": 6.0, "landmarks": 4.0}
 """Of the logistic score."""
 
 MANY_LANDMARKS = 50.0

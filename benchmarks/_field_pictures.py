@@ -8,14 +8,13 @@ that ``benchmarks.localisation_scenes`` writes: a generated tabletop with its fi
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from benchmarks._scenes import SCENES
+from benchmarks._scenes import SCENES, data_root
 from fast_inerf_ros.datasets.contact_sheet import contact_sheet
 from fast_inerf_ros.datasets.load import load_dataset
 from fast_inerf_ros.datasets.posed_images import PosedImages
@@ -39,15 +38,14 @@ def main() -> int:
     parser.add_argument("--tabletop", type=Path, required=True)
     parser.add_argument("--output", type=Path, default=Path("docs/images"))
     arguments = parser.parse_args()
-    root = os.environ.get("FAST_INERF_DATA")
-    if not root:
-        print("set FAST_INERF_DATA to the folder of the data sets", file=sys.stderr)
+    root = data_root()
+    if root is None:
         return 2
     table = load_dataset(arguments.tabletop)
     field = load_field(arguments.tabletop / "field.npz")
     write("tabletop", field, table, int(table.splits.val[0]), arguments.output)
     for name, index in CHOSEN.items():
-        _, scored, _ = SCENES[name](Path(root), False)
+        _, scored, _ = SCENES[name](root, False)
         field = load_field(arguments.fields / f"{name}.npz")
         write(name, field, scored, index, arguments.output)
     return 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,11 @@ from fast_inerf_ros.datasets.images import LazyImages, Pixels, composite
 from fast_inerf_ros.datasets.load import load_dataset
 from fast_inerf_ros.datasets.options import DatasetOptions
 from fast_inerf_ros.datasets.posed_images import PosedImages
+from fast_inerf_ros.training.voxel_options import VoxelTraining
+from fast_inerf_ros.training.voxel_scene import scene_box, shading_of
+from fast_inerf_ros.training.voxel_trainer import VoxelTrainer
+
+WHITE = (1.0, 1.0, 1.0)
 
 Scene = tuple[PosedImages, PosedImages, str]
 """Training photographs, those to be scored, and the type of the scene."""
@@ -50,6 +57,21 @@ def fern(root: Path, validation: bool) -> Scene:
     """Every 8th photograph is held out; 504x378."""
     posed = load_dataset(root / "fern", DatasetOptions(factor=8))
     return *held_out(posed, validation), "forward_facing"
+
+
+def data_root() -> Path | None:
+    """The folder of the data sets; None, after saying what to do, where it is not given."""
+    root = os.environ.get("FAST_INERF_DATA")
+    if not root:
+        print("set FAST_INERF_DATA to the folder of the data sets", file=sys.stderr)
+        return None
+    return Path(root)
+
+
+def voxel_trainer(training: PosedImages, scene_type: str, options: VoxelTraining) -> VoxelTrainer:
+    """A trainer on the CPU, before white, whose kernels are still to be compiled."""
+    box, near = scene_box(training, scene_type)
+    return VoxelTrainer(box, options, shading_of(WHITE, near), np.random.default_rng(0), "cpu")
 
 
 SCENES = {"lego": lego, "lego_rgb": lego_rgb, "fox": fox, "fern": fern}

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import torch
 
-from benchmarks._scenes import lego
+from benchmarks._scenes import lego, voxel_trainer
 from fast_inerf_ros.datasets.load import load_dataset
 from fast_inerf_ros.datasets.options import DatasetOptions
 from fast_inerf_ros.datasets.posed_images import PosedImages, Splits
@@ -35,8 +35,8 @@ from fast_inerf_ros.fields.field import Field
 from fast_inerf_ros.geometry.camera import Camera
 from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.training.voxel_options import options_for
-from fast_inerf_ros.training.voxel_scene import ray_bank, scene_box, shading_of
-from fast_inerf_ros.training.voxel_trainer import VoxelTrainer, train_voxel
+from fast_inerf_ros.training.voxel_scene import ray_bank
+from fast_inerf_ros.training.voxel_trainer import train_voxel
 
 N_FOLDS = 5
 PROTOCOL = Path(__file__).parent / "protocol.yaml"
@@ -172,10 +172,7 @@ def _field(name: str, training: PosedImages, scene_type: str, sources: Sources) 
 
 def trained(training: PosedImages, scene_type: str, seconds: float) -> Field:
     """A voxel field with the defaults of the type of scene."""
-    box, near = scene_box(training, scene_type)
-    options = options_for(scene_type, seconds=seconds)
-    shading = shading_of((1.0, 1.0, 1.0), near)
-    trainer = VoxelTrainer(box, options, shading, np.random.default_rng(0), "cpu")
+    trainer = voxel_trainer(training, scene_type, options_for(scene_type, seconds=seconds))
     trainer.compiled()
     bank = ray_bank(training, torch.device("cpu"))
     field = train_voxel(bank, trainer, clock=time.thread_time)

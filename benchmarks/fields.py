@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks._scenes import SCENES
+from benchmarks._scenes import SCENES, data_root, voxel_trainer
 from fast_inerf_ros.config import options as options_of
 from fast_inerf_ros.datasets.posed_images import PosedImages
 from fast_inerf_ros.evaluation.images import psnr
@@ -32,8 +32,8 @@ from fast_inerf_ros.geometry.camera import Camera
 from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.training.views import render_view
 from fast_inerf_ros.training.voxel_options import VoxelTraining, options_for
-from fast_inerf_ros.training.voxel_scene import ray_bank, scene_box, shading_of
-from fast_inerf_ros.training.voxel_trainer import StepStats, VoxelTrainer, train_voxel
+from fast_inerf_ros.training.voxel_scene import ray_bank
+from fast_inerf_ros.training.voxel_trainer import StepStats, train_voxel
 
 CORNERS = 8
 BYTES_PER_SAMPLE = CORNERS * 4 * (1 + COLORS)
@@ -45,15 +45,14 @@ CLOCKS = {"wall": time.perf_counter, "thread": time.thread_time}
 def main() -> int:
     """Run the benchmark."""
     arguments = parsed()
-    root = os.environ.get("FAST_INERF_DATA")
-    if not root:
-        print("set FAST_INERF_DATA to the folder of the data sets", file=sys.stderr)
+    root = data_root()
+    if root is None:
         return 2
     torch.set_num_threads(1)
     results = []
     for name in arguments.scenes:
         for seconds in arguments.seconds if not arguments.steps else [0.0]:
-            result = measured(name, Path(root), seconds, arguments)
+            result = measured(name, root, seconds, arguments)
             results.append(result)
             print(table_row(result), flush=True)
     if arguments.output:
@@ -98,13 +97,10 @@ def measured(
     """Train one scene and measure all that is reported of it."""
     start = time.perf_counter()
     training, scored, scene_type = SCENES[name](root, arguments.validation)
-    device = torch.device("cpu")
-    bank = ray_bank(training, device)
+    bank = ray_bank(training, torch.device("cpu"))
     reading = time.perf_counter() - start
-    box, near = scene_box(training, scene_type)
     options = training_options(scene_type, seconds, arguments)
-    shading = shading_of((1.0, 1.0, 1.0), near)
-    trainer = VoxelTrainer(box, options, shading, np.random.default_rng(0), device)
+    trainer = voxel_trainer(training, scene_type, options)
     compiling = trainer.compiled() + trainer.field().prepared()
     clock = CLOCKS[arguments.clock]
     begun, wall = clock(), time.perf_counter()

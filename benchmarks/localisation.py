@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks._scenes import SCENES, lego
+from benchmarks._scenes import SCENES, data_root, lego
 from benchmarks.localisation_records import counted, described
 from benchmarks.localisation_scenes import PROTOCOL, queries_of
 from benchmarks.localisation_speed import speed_part
@@ -75,8 +75,7 @@ class Place:
 def main() -> int:
     """Run the parts of the command line."""
     arguments = parsed()
-    if "FAST_INERF_DATA" not in os.environ and "photographs" in arguments.parts:
-        print("set FAST_INERF_DATA to the folder of the data sets", file=sys.stderr)
+    if "photographs" in arguments.parts and data_root() is None:
         return 2
     torch.set_num_threads(arguments.threads)
     parts = {

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import torch
 
+from benchmarks._scenes import voxel_trainer
 from fast_inerf_ros.datasets.load import load_dataset
 from fast_inerf_ros.datasets.synthetic.bag import BagPlan, trajectory_photographs
 from fast_inerf_ros.datasets.synthetic.layout import Layout, make_layout
@@ -39,8 +40,8 @@ from fast_inerf_ros.io.scene import FieldReference, load_scene, save_scene
 from fast_inerf_ros.training.build_landmarks import BuildLandmarksConfig
 from fast_inerf_ros.training.build_landmarks import run as build_landmarks
 from fast_inerf_ros.training.voxel_options import options_for
-from fast_inerf_ros.training.voxel_scene import ray_bank, scene_box, shading_of
-from fast_inerf_ros.training.voxel_trainer import VoxelTrainer, train_voxel
+from fast_inerf_ros.training.voxel_scene import ray_bank
+from fast_inerf_ros.training.voxel_trainer import train_voxel
 
 PROTOCOL = Path(__file__).with_name("protocol.yaml")
 
@@ -101,10 +102,7 @@ def photograph_layout(folder: Path, protocol: Protocol, renderer: Renderer, seed
 def train(folder: Path, seconds: float) -> float:
     """Train the field on half-size photographs and enter it in scene.yaml; its training PSNR."""
     posed = load_dataset(folder).split("train").downscaled(2)
-    box, near = scene_box(posed, "unbounded")
-    options = options_for("unbounded", seconds=seconds)
-    shading = shading_of((1.0, 1.0, 1.0), near)
-    trainer = VoxelTrainer(box, options, shading, np.random.default_rng(0), "cpu")
+    trainer = voxel_trainer(posed, "unbounded", options_for("unbounded", seconds=seconds))
     trainer.compiled()
     seen: list[float] = []
     field = train_voxel(

@@ -29,6 +29,7 @@ import cv2
 import numpy as np
 import torch
 
+from benchmarks._scenes import data_root
 from benchmarks._solver_plots import plot_success
 from benchmarks._solver_scenes import Question, Sources, places
 from benchmarks._solver_seed import against_the_seed
@@ -46,13 +47,12 @@ LATENCY_SIZE = (320, 240)
 def main() -> int:
     """Run the benchmark."""
     arguments = parsed()
-    root = os.environ.get("FAST_INERF_DATA")
-    if not root:
-        print("set FAST_INERF_DATA to the folder of the data sets", file=sys.stderr)
+    root = data_root()
+    if root is None:
         return 2
     torch.set_num_threads(1)
     sources = Sources(
-        Path(root),
+        root,
         arguments.fields,
         arguments.seconds,
         arguments.layouts,

@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks._scenes import SCENES
+from benchmarks._scenes import SCENES, WHITE, data_root, voxel_trainer
 from fast_inerf_ros.datasets.posed_images import PosedImages
 from fast_inerf_ros.fields.bake import BakeOptions, bake, psnr_lost, voxel_points
 from fast_inerf_ros.fields.checkpoint import load_field
@@ -46,11 +46,10 @@ from fast_inerf_ros.training.vanilla_training import (
     vanilla_setting,
 )
 from fast_inerf_ros.training.voxel_options import options_for
-from fast_inerf_ros.training.voxel_scene import ray_bank, scene_box, shading_of
+from fast_inerf_ros.training.voxel_scene import ray_bank
 from fast_inerf_ros.training.voxel_trainer import VoxelTrainer, draw_rays, train_voxel
 
 CLOCKS = {"wall": time.perf_counter, "thread": time.thread_time}
-WHITE = (1.0, 1.0, 1.0)
 PIXELS_PER_IMAGE = 600
 SEED_ARCHITECTURE = VanillaArchitecture(view_directions=True)
 SEED_RENDERING = VanillaRendering(n_samples=64, n_importance=128, white_background=True)
@@ -66,11 +65,10 @@ DISTILLED_STEP = 0.02
 def main() -> int:
     """Run the benchmark."""
     arguments = parsed()
-    root = os.environ.get("FAST_INERF_DATA")
-    if not root:
-        print("set FAST_INERF_DATA to the folder of the data sets", file=sys.stderr)
+    root = data_root()
+    if root is None:
         return 2
-    training, scored, scene_type = SCENES["lego"](Path(root), False)
+    training, scored, scene_type = SCENES["lego"](root, False)
     rays = ScoredRays.of(scored)
     results: dict[str, object] = {"clock": arguments.clock, "load": os.getloadavg()[0]}
     if "ratio" in arguments.parts:
@@ -174,11 +172,9 @@ def vanilla_after(
     return vanilla.step_count, clock() - start, rays.psnr(vanilla.field())
 
 
-def voxel_trainer(training: PosedImages, scene_type: str, **changes: float) -> VoxelTrainer:
+def compiled_trainer(training: PosedImages, scene_type: str, **changes: float) -> VoxelTrainer:
     """A trainer with the defaults of the type of scene, its kernels compiled."""
-    box, near = scene_box(training, scene_type)
-    options = options_for(scene_type, **changes)
-    trainer = VoxelTrainer(box, options, shading_of(WHITE, near), np.random.default_rng(0))
+    trainer = voxel_trainer(training, scene_type, options_for(scene_type, **changes))
     trainer.compiled()
     trainer.field().prepared()
     return trainer
@@ -192,7 +188,7 @@ def voxel_until(
     clock: Callable[[], float],
 ) -> tuple[float, float]:
     """Time in which a voxel field reaches a PSNR, and what it has then; scored every 5 steps."""
-    trainer = voxel_trainer(training, scene_type, seconds=60.0)
+    trainer = compiled_trainer(training, scene_type, seconds=60.0)
     bank = ray_bank(training, torch.device("cpu"))
     spent, reached = 0.0, 0.0
     while reached < wanted:
@@ -212,7 +208,7 @@ def baking(
         teacher = load_field(arguments.field)
         assert isinstance(teacher, VoxelField)
     else:
-        trainer = voxel_trainer(training, scene_type, seconds=60.0)
+        trainer = compiled_trainer(training, scene_type, seconds=60.0)
         teacher = train_voxel(ray_bank(training, torch.device("cpu")), trainer)
     student = distilled(teacher, training, arguments.distil_steps)
     views = torch.from_numpy(np.asarray(training.T_field_camera.rotation.matrix)[:, :, 2])

@@ -175,7 +175,7 @@ class Follower:
         """
         levels = stream_pyramid(problem, self.options.sides)
         growing = GrowingKeyframe(problem.start, levels, own_colors=True)
-        growing.grow(problem, growing.n_rays)
+        growing.grow(problem)
         met = growing.met()
         coverage = float(met.sum()) / max(growing.n_rays, 1)
         image = levels[0].channels[..., :3]
@@ -213,7 +213,7 @@ class Follower:
     def _rendered(self, problem: Problem, levels: Sequence[ImageLevel]) -> _Key | None:
         """A keyframe from here, at once."""
         growing = GrowingKeyframe(problem.start, levels)
-        growing.grow(problem, growing.n_rays)
+        growing.grow(problem)
         return self._taken(problem, _Next(growing, None))
 
     def _taken(self, problem: Problem, made: _Next) -> _Key | None:

@@ -24,7 +24,7 @@ from fast_inerf_ros.estimator.estimate import (
     Status,
     Timing,
 )
-from fast_inerf_ros.estimator.following import Followed, Follower
+from fast_inerf_ros.estimator.following import Follower
 from fast_inerf_ros.estimator.hypotheses import Hypothesis, of_landmarks, ranked
 from fast_inerf_ros.estimator.landmark_tracking import TrackedLandmarks
 from fast_inerf_ros.estimator.moved_objects import Mask, object_estimates
@@ -172,12 +172,10 @@ class PoseEstimator:
             found = follower.follow(self._refinement.problem(observation, predicted), anew=anew)
         if isinstance(found, str):
             return lost(observation, found, tuple(clock.timings))
-        spread = self._spread(found)
-        score = score_of(found.evidence)
-        verified = Verified(
-            found.T_world_camera, spread, score, Source.PRIOR, None, found.evidence
-        )
-        return self._answer(Seen(observation), verified, (), clock)
+        factor = self._refinement.covariance_factor(with_landmarks=False)
+        spread = covariance(found.information, factor**0.5)
+        pose, evidence = found.T_world_camera, found.evidence
+        return self._streamed(observation, pose, spread, Source.PRIOR, evidence, clock)
 
     def adopt(self, observation: Observation, found: Estimate, follower: Follower) -> None:
         """Let a follower align the next images of a stream with one that has been localised."""
@@ -250,14 +248,20 @@ class PoseEstimator:
         limit = self.sources.max_error_px(camera, quick=quick)
         count, share = agreement(start.matches, camera, pose, limit)
         evidence = dataclasses.replace(seen, landmarks=count, landmark_share=share)
-        score = score_of(evidence)
-        verified = Verified(pose, start.covariance, score, start.source, None, evidence)
-        return self._answer(Seen(observation), verified, (), clock)
+        return self._streamed(observation, pose, start.covariance, start.source, evidence, clock)
 
-    def _spread(self, found: Followed) -> Floats | None:
-        """Covariance of a pose that colours alone gave."""
-        factor = self._refinement.covariance_factor(with_landmarks=False)
-        return covariance(found.information, factor**0.5)
+    def _streamed(
+        self,
+        observation: Observation,
+        pose: SE3,
+        spread: Floats | None,
+        source: Source,
+        evidence: Evidence,
+        clock: _Clock,
+    ) -> Estimate:
+        """The answer for an image of a stream, without a look at objects."""
+        verified = Verified(pose, spread, score_of(evidence), source, None, evidence)
+        return self._answer(Seen(observation), verified, (), clock)
 
     def _obstacle(self, observation: Observation) -> str | None:
         """Why nothing can be made of an observation, None where something can."""

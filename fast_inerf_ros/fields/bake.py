@@ -19,7 +19,14 @@ from fast_inerf_ros.config import option
 from fast_inerf_ros.errors import InputError
 from fast_inerf_ros.fields.field import Bound, Field
 from fast_inerf_ros.fields.voxel import Shading, VoxelField
-from fast_inerf_ros.fields.voxel_grid import COLORS, VOXELS, Domain, VoxelGrid, resolution
+from fast_inerf_ros.fields.voxel_grid import (
+    COLORS,
+    VOXELS,
+    Domain,
+    VoxelGrid,
+    resolution,
+    voxel_places,
+)
 from fast_inerf_ros.rendering.reference import spherical_harmonics
 
 logger = logging.getLogger(__name__)
@@ -166,10 +173,8 @@ def voxel_points(
 ) -> torch.Tensor:
     """Where the voxels of some stored bricks lie, in field units (n * 64, 3)."""
     domain, device = grid.domain, grid.device
-    local = torch.arange(VOXELS, device=device)
-    inside = torch.stack([local >> 4, (local >> 2) & 3, local & 3], -1)
-    voxels = grid.coordinates[1:][part, None].long() * 4 + inside
-    place = voxels.double() + torch.tensor(offset, dtype=torch.float64, device=device)
+    voxels = voxel_places(grid.coordinates[1:][part])
+    place = voxels + torch.tensor(offset, dtype=torch.float64, device=device)
     to_field = [domain.offset, domain.scale, domain.unit, np.asarray(domain.center)]
     shift, scale, unit, center = (torch.as_tensor(v, device=device) for v in to_field)
     return ((place - shift) / scale * unit + center).reshape(-1, 3).float()

@@ -127,14 +127,11 @@ class VoxelGrid:
 
     def contracted_radius(self) -> torch.Tensor:
         """Maximum norm (n + 1, 64) of the contracted coordinates of the voxels: 1 on the box."""
-        voxel = torch.arange(VOXELS, device=self.device)
-        within = torch.stack([voxel >> 4, (voxel >> 2) & 3, voxel & 3], -1)
-        place = (self.coordinates[:, None, :] * 4 + within).double()
         offset, scale = (
             torch.as_tensor(values, device=self.device)
             for values in (self.domain.offset, self.domain.scale)
         )
-        return ((place - offset) / scale).abs().amax(-1)
+        return ((voxel_places(self.coordinates) - offset) / scale).abs().amax(-1)
 
     @property
     def n_bricks(self) -> int:
@@ -275,6 +272,13 @@ def unravel(flat: torch.Tensor, bricks: tuple[int, int, int]) -> torch.Tensor:
     plane = bricks[1] * bricks[2]
     parts = (flat // plane, flat // bricks[2] % bricks[1], flat % bricks[2])
     return torch.stack(parts, -1).int()
+
+
+def voxel_places(coordinates: torch.Tensor) -> torch.Tensor:
+    """Grid coordinates (n, 64, 3), float64, of the voxels of bricks at coordinates (n, 3)."""
+    voxel = torch.arange(VOXELS, device=coordinates.device)
+    within = torch.stack([voxel >> 4, (voxel >> 2) & 3, voxel & 3], -1)
+    return (coordinates[:, None].long() * 4 + within).double()
 
 
 def reached_bricks(domain: Domain, coordinates: torch.Tensor, reach: torch.Tensor) -> torch.Tensor:

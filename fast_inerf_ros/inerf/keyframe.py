@@ -73,7 +73,7 @@ def render_keyframe(
 ) -> Keyframe:
     """Render at the resolution of the first level, through the lens of the camera."""
     growing = GrowingKeyframe(T_world_key, levels)
-    growing.grow(problem, growing.n_rays)
+    growing.grow(problem)
     return growing.finished(max_points, generator)
 
 
@@ -106,8 +106,9 @@ class GrowingKeyframe:
         """Whether all rays are rendered."""
         return self._n_done >= self.n_rays
 
-    def grow(self, problem: Problem, n_rays: int) -> None:
-        """Render the next rays."""
+    def grow(self, problem: Problem, n_rays: int | None = None) -> None:
+        """Render the next rays; all of them where no number is given."""
+        n_rays = self.n_rays if n_rays is None else n_rays
         chosen = slice(self._n_done, self._n_done + n_rays)
         view = render(problem, self.T_world_key, self._bearings[chosen])
         self._color[chosen], self._opacity[chosen] = view.color, view.opacity

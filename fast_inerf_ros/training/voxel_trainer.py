@@ -129,7 +129,7 @@ class VoxelTrainer:
         self.advance(progress)
         results = self.accumulate(rays, self.random(len(rays.origins)))
         factor = options.final_rate**progress
-        rise = min(1.0, (self.step_count + 1) / options.warm_up) if options.warm_up else 1.0
+        rise = min(1.0, (self.step_count + 1) / max(options.warm_up, 1))
         rates = Rates(
             options.density_rate * rise * factor / float(self._struct.optical_step),
             options.color_rate * factor,

@@ -44,6 +44,9 @@ SEEN_AFTER = 1_000_000
 """Rays of a stage after which what none of them met is out of sight."""
 
 
+MOST_BRICKS = 2**31 // (4 * 16 * VOXELS)
+"""Kernels find gradients, 16 numbers of 4 bytes for each voxel, by offsets of 31 bits."""
+
 SPARE = 0.2
 """Room in the buffers for bricks that are yet to come."""
 
@@ -117,7 +120,8 @@ class VoxelTrainer:
     def advance(self, progress: float) -> None:
         """Do what the schedule asks before a step: refine the grid, or prune it."""
         options = self.options
-        if options.stage_is_due(self.stage + 1, progress, self.step_count):
+        due = options.stage_is_due(self.stage + 1, progress, self.step_count)
+        if due and self._fits(options.resolutions[self.stage + 1]):
             self.stage += 1
             self.refine(options.resolutions[self.stage])
         elif self.step_count % options.prune_every == options.prune_every - 1:
@@ -223,6 +227,11 @@ class VoxelTrainer:
             del self.buffers  # its memory is needed
             self.buffers = self._new_buffers(grid)
         self._struct = grid.struct(self.shading.step, self.shading.optical_scale)
+
+    def _fits(self, voxels: int) -> bool:
+        """Whether a finer grid can be addressed; a full one has to be pruned first."""
+        finer = (voxels / self.options.resolutions[self.stage]) ** 3
+        return self.grid.n_bricks * finer * (1.0 + SPARE) < MOST_BRICKS
 
     def _new_buffers(self, grid: VoxelGrid) -> GradientBuffers:
         most = self.options.rays_per_step * CANDIDATES

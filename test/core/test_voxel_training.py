@@ -174,6 +174,15 @@ def test_a_long_training_does_not_dwell_in_coarse_grids():
     assert not unlimited.stage_is_due(1, 0.09, 10**6)
 
 
+def test_a_full_grid_is_not_refined_beyond_what_can_be_addressed():
+    made = trainer(resolutions=(16, 1024))
+    made.advance(0.5)
+    assert made.stage == 0
+    small = trainer(resolutions=(16, 32))
+    small.advance(0.5)
+    assert small.stage == 1
+
+
 def test_gathered_rays_are_those_of_the_pixels():
     images, bearings, poses = photographs(5)
     bank = RayBank(images, bearings, poses)

@@ -117,16 +117,16 @@ class TrackerConfig:
         minimum=0.0,
     )
     check_s: float = option(
-        1.0,
-        doc="Time after which landmarks have a say again while images are followed, so that no "
-        "error of following lasts.",
+        0.5,
+        doc="Time after which landmarks are searched in the whole scene anew, so that no error of "
+        "tracking lasts: bit by bit beside the next images where landmarks are tracked.",
         unit="s",
         minimum=0.0,
     )
     objects_s: float = option(
-        10.0,
-        doc="Time after which an image is estimated in full again, where the scene has objects: "
-        "only then are they looked at. Until then they are where they were; 0 for never.",
+        5.0,
+        doc="Time after which objects are looked at again, where the scene has any, which takes "
+        "an image PoseCNN's time. Until then they are where they were; 0 for never.",
         unit="s",
         minimum=0.0,
     )

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from fast_inerf_ros.estimator.verification import Evidence
 from fast_inerf_ros.geometry.se3 import SE3
+from fast_inerf_ros.inerf.landmarks import Matches
 from fast_inerf_ros.posecnn.detection import Detection
 
 Floats = npt.NDArray[np.float64]
@@ -63,7 +64,8 @@ class Estimate:
     and (6, 6) of body twists ``T_world_camera @ exp(x)``, translation first; both None where
     LOST. score: of the verification, 0 to 1, of the best pose that was found, also where it was
     not good enough. source: where its start came from. objects, detections: what was seen;
-    empty where nobody looked for objects. evidence: what the score was made of.
+    empty where nobody looked for objects. evidence: what the score was made of. landmarks: those
+    that agree with the pose; None where none had a say.
     """
 
     status: Status
@@ -78,6 +80,7 @@ class Estimate:
     stamp_ns: int
     frame_id: str
     evidence: Evidence | None = None
+    landmarks: Matches | None = None
 
     @property
     def seconds(self) -> float:

@@ -19,7 +19,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fast_inerf_ros.config import option, section
-from fast_inerf_ros.estimator.landmark_tracking import TrackedLandmarks
 from fast_inerf_ros.estimator.verification import (
     AGREEING,
     Evidence,
@@ -42,6 +41,9 @@ Floats = npt.NDArray[np.float64]
 WANTED = 0.5
 """Wear of a keyframe from which the next one is rendered."""
 
+HASTE = 1.5
+"""How much sooner than the present keyframe is worn the next one is to be complete."""
+
 
 @dataclass(frozen=True)
 class FollowOptions:
@@ -57,7 +59,7 @@ class FollowOptions:
     max_points: int = option(2000, doc="Points aligned at each level, at most.", minimum=50)
     n_checked: int = option(800, doc="Other points, which say whether a pose holds.", minimum=50)
     rays_per_image: int = option(
-        3000,
+        2000,
         doc="Rays of the next keyframe that are rendered with each image, once one is wanted.",
         minimum=64,
     )
@@ -108,10 +110,14 @@ class _Key:
 
 @dataclass(frozen=True, eq=False)
 class _Next:
-    """A keyframe in the making, and the evidence for its pose as of ``_Key``."""
+    """A keyframe in the making, and the evidence for its pose as of ``_Key``.
+
+    judged: the field is to say what there is for its pose, once it has been rendered.
+    """
 
     keyframe: GrowingKeyframe
     evidence: Evidence | None
+    judged: bool = False
 
 
 class Follower:
@@ -122,11 +128,9 @@ class Follower:
         self._key: _Key | None = None
         self._next: _Next | None = None
         self._brightness: Brightness | None = None
-        self.landmarks: TrackedLandmarks | None = None
 
     def forget(self) -> None:
-        """Leave the keyframe and the landmarks."""
-        self.landmarks = None
+        """Leave the keyframe."""
         self._key = self._next = self._brightness = None
 
     def follow(self, problem: Problem, *, anew: bool = False) -> Followed | str:
@@ -154,12 +158,14 @@ class Follower:
     def examine(self, problem: Problem) -> Evidence:
         """What an image says of its pose, the problem's start, where that is known already."""
         change = self._change(problem)
-        key = None if change > 1.0 else self._grown(problem)
+        key = None if change > 1.0 else self._grown(problem, (change - WANTED) / (1.0 - WANTED))
         if key is None:
             return self.adopt(problem)
-        levels = stream_pyramid(problem, self.options.sides)
-        evidence = _evidence(key, levels[0], problem.start.inverse() @ key.frame.T_world_key)
-        if change >= WANTED:
+        level = stream_pyramid(problem, self.options.sides[:1])[0]
+        evidence = _evidence(key, level, problem.start.inverse() @ key.frame.T_world_key)
+        # Nothing is aligned with it: a keyframe that is merely not of the best need not go yet.
+        if change > WANTED and self._next is None:
+            levels = stream_pyramid(problem, self.options.sides)
             self._want_next(levels, problem.start, evidence)
         return evidence
 
@@ -176,12 +182,15 @@ class Follower:
         levels = stream_pyramid(problem, self.options.sides)
         growing = GrowingKeyframe(problem.start, levels, own_colors=True)
         growing.grow(problem)
-        met = growing.met()
-        coverage = float(met.sum()) / max(growing.n_rays, 1)
-        image = levels[0].channels[..., :3]
-        evidence = evidence_of_pictures(image, growing.picture(), met, coverage)
+        evidence = _judged(growing)
         self._taken(problem, _Next(growing, evidence))
         return evidence
+
+    def renew(self, problem: Problem) -> None:
+        """As ``adopt``, but rendered bit by bit while the next images are looked at."""
+        levels = stream_pyramid(problem, self.options.sides)
+        growing = GrowingKeyframe(problem.start, levels, own_colors=True)
+        self._next = _Next(growing, None, judged=True)
 
     def _change(self, problem: Problem) -> float:
         """How worn the keyframe is: beyond 1 it is of no use, from ``WANTED`` on of little."""
@@ -202,11 +211,16 @@ class Follower:
         wanted = share > options.wanted_share or angle > options.wanted_angle_deg
         return max(share / options.worn_share, WANTED if wanted else 0.0)
 
-    def _grown(self, problem: Problem) -> _Key | None:
-        """The keyframe in use, while the next one is rendered bit by bit."""
+    def _grown(self, problem: Problem, share: float = 0.0) -> _Key | None:
+        """The keyframe in use, while the next one is rendered bit by bit.
+
+        share: of the next one that ought to be done by now.
+        """
         if self._next is not None:
-            self._next.keyframe.grow(problem, self.options.rays_per_image)
-            if self._next.keyframe.complete:
+            growing = self._next.keyframe
+            behind = round(min(1.0, HASTE * share) * growing.n_rays) - growing.n_done
+            growing.grow(problem, max(self.options.rays_per_image, behind))
+            if growing.complete:
                 return self._taken(problem, self._next)
         return self._key
 
@@ -232,7 +246,8 @@ class Follower:
             kept.append(level[np.sort(chosen)])
         frame = Keyframe(frame.T_world_key, tuple(kept), frame.coverage, frame.median_depth)
         points, colors = finest.points[checked], finest.colors[checked]
-        self._key = _Key(problem.camera, frame, points, colors, made.evidence)
+        evidence = _judged(made.keyframe) if made.judged else made.evidence
+        self._key = _Key(problem.camera, frame, points, colors, evidence)
         return self._key
 
     def _aligned(self, key: _Key, levels: Sequence[ImageLevel], predicted: SE3) -> Followed | str:
@@ -267,6 +282,13 @@ class Follower:
         information = back.T @ found.information @ back
         pose = key.frame.T_world_key @ found.T_image_key.inverse()
         return Followed(pose, _evidence(key, image, found.T_image_key), information)
+
+
+def _judged(made: GrowingKeyframe) -> Evidence:
+    """What the field says of the pose of an image that has become a keyframe."""
+    met = made.met()
+    coverage = float(met.sum()) / max(made.n_rays, 1)
+    return evidence_of_pictures(made.image, made.picture(), met, coverage)
 
 
 def _evidence(key: _Key, image: ImageLevel, T_image_key: SE3) -> Evidence:

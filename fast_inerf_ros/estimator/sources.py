@@ -15,7 +15,7 @@ from fast_inerf_ros.estimator.motion import is_finite
 from fast_inerf_ros.estimator.observation import Observation, PosePrior
 from fast_inerf_ros.fields.field import Field
 from fast_inerf_ros.geometry.camera import Camera
-from fast_inerf_ros.geometry.pnp import PnpResult, solve_pnp
+from fast_inerf_ros.geometry.pnp import PnpResult, pnp_near, solve_pnp
 from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.inerf.features.feature import Features
 from fast_inerf_ros.inerf.features.registry import make_extractor
@@ -97,6 +97,19 @@ class Sources:
             max_error_px=self.max_error_px(camera, quick=quick),
             min_inliers=self.config.landmarks.min_inliers,
             generator=np.random.default_rng(self.config.seed),
+        )
+
+    def located_near(
+        self, matches: Matches, camera: Camera, T_world_camera: SE3
+    ) -> PnpResult | None:
+        """As ``located``, for matches most of which are right, from about where the camera is."""
+        return pnp_near(
+            matches.points,
+            matches.pixels,
+            camera,
+            T_world_camera.inverse(),
+            max_error_px=self.max_error_px(camera),
+            min_inliers=self.config.landmarks.min_inliers,
         )
 
     def max_error_px(self, camera: Camera, *, quick: bool = False) -> float:

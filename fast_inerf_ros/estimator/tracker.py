@@ -15,11 +15,16 @@ from fast_inerf_ros.estimator.estimate import (
     Tracked,
     TrackingState,
 )
-from fast_inerf_ros.estimator.following import Follower
 from fast_inerf_ros.estimator.motion import Motion
 from fast_inerf_ros.estimator.observation import Observation, PosePrior
 from fast_inerf_ros.estimator.pose_estimator import PoseEstimator
+from fast_inerf_ros.estimator.stage_clock import StageClock
+from fast_inerf_ros.estimator.stream import Stream
 from fast_inerf_ros.geometry.se3 import SE3
+
+MISSED_CHECKS = 3
+"""After so many times ``check_s`` without a check that succeeded, tracked landmarks are given up.
+"""
 
 
 class Tracker:
@@ -33,11 +38,12 @@ class Tracker:
         self.config = TrackerConfig() if config is None else config
         self.state = TrackingState.INITIALISING
         self._motion = Motion(self.config.motion, self.config.max_gap_s)
-        self._follower = Follower(self.config.follow, np.random.default_rng(self.config.seed))
+        generator = np.random.default_rng(self.config.seed)
+        self._stream = Stream(estimator, self.config.follow, generator)
         self._given: PosePrior | None = None
         self._newest_ns: int | None = None
         self._n_missed = 0
-        self._checked_ns = 0  # when landmarks were asked last
+        self._checked_ns = 0  # the newest image whose landmarks were asked anew
         self._objects_ns = 0  # when objects were looked at last
         self._objects: tuple[ObjectEstimate, ...] = ()
 
@@ -45,11 +51,17 @@ class Tracker:
         """Forget where the camera was. prior: where to look first, from a user, say."""
         self.state = TrackingState.INITIALISING
         self._motion.forget()
-        self._follower.forget()
+        self._stream.forget()
         self._given, self._newest_ns, self._n_missed = prior, None, 0
         self._objects = ()
 
     def update(self, observation: Observation, odometry: SE3 | None = None) -> Tracked:
+        """``locate`` an image, then ``catch_up``."""
+        tracked = self.locate(observation, odometry)
+        self.catch_up()
+        return tracked
+
+    def locate(self, observation: Observation, odometry: SE3 | None = None) -> Tracked:
         """Localise the next image. Never raises for what it contains.
 
         odometry: T_odom_camera at the stamp of the image, in any frame that may drift; what
@@ -68,53 +80,65 @@ class Tracker:
         self._moved_on(estimate, odometry)
         return Tracked(self.state, estimate)
 
+    def catch_up(self) -> None:
+        """Do a bit of what no image had to wait for; to be called after each ``locate``."""
+        checked_ns = self._stream.go_on_checking()
+        if checked_ns is not None:
+            self._checked_ns = checked_ns
+
     def _localised(self, observation: Observation, predicted: SE3 | None, near: bool) -> Estimate:
-        stamp_ns = observation.stamp_ns
         started = self.state is not TrackingState.INITIALISING
-        if self.config.follow.enabled and started and not self._objects_are_due(stamp_ns):
+        if self.config.follow.enabled and started:
             found = self._quickly(observation, predicted, near)
             if found.status is Status.LOCALISED:
-                return replace(found, objects=self._objects)
-        self._checked_ns = self._objects_ns = stamp_ns
+                return self._with_objects(observation, found)
+        self._checked_ns = self._objects_ns = observation.stamp_ns
         given, self._given = self._given, None
         prior = given if predicted is None else PosePrior(predicted)
         found = self.estimator.estimate(observation, prior, detect=predicted is None)
         if found.status is Status.LOCALISED:
             self._objects = found.objects
         if self.config.follow.enabled:
-            self.estimator.adopt(observation, found, self._follower)
+            self._stream.adopt(observation, found)
         return found
 
-    def _objects_are_due(self, stamp_ns: int) -> bool:
-        """Whether it is time for a full estimate, for the sake of the objects."""
-        if not self.estimator.scene.objects or not self.config.objects_s:
-            return False
-        return (stamp_ns - self._objects_ns) * 1e-9 >= self.config.objects_s
+    def _with_objects(self, observation: Observation, found: Estimate) -> Estimate:
+        """The same with the objects: looked at if it is time for that, else as they were."""
+        age_s = (observation.stamp_ns - self._objects_ns) * 1e-9
+        due = bool(self.config.objects_s) and age_s >= self.config.objects_s
+        pose = found.T_world_camera
+        if not self.estimator.scene.objects or not due or pose is None:
+            return replace(found, objects=self._objects)
+        self._objects_ns, clock = observation.stamp_ns, StageClock()
+        with clock.stage("objects"):
+            self._objects, detections = self.estimator.objects_at(observation, pose)
+        timings = (*found.timings, *clock.timings)
+        return replace(found, objects=self._objects, detections=detections, timings=timings)
 
     def _quickly(self, observation: Observation, predicted: SE3 | None, near: bool) -> Estimate:
         """Track landmarks, ask few of them anew, or align: the first that is safe and succeeds.
 
-        Landmarks are asked anew from time to time, and where they have been lost or the last pose
-        is too old for alignment, which would settle somewhere else.
+        Landmarks are asked anew from time to time, bit by bit where some are tracked; and at once
+        where they have been lost, or asked in vain for too long, or the last pose is too old for
+        alignment, which would settle somewhere else.
         """
-        tracking = self.state is TrackingState.TRACKING
-        due = (observation.stamp_ns - self._checked_ns) * 1e-9 >= self.config.check_s
-        had_landmarks = self._follower.landmarks is not None
-        gap_s = self.config.track_gap_s
-        if tracking and not due and self._motion.is_near(observation.stamp_ns, None, gap_s):
-            found = self.estimator.track(observation, self._follower)
-            if found.status is Status.LOCALISED:
+        stamp_ns, tracking = observation.stamp_ns, self.state is TrackingState.TRACKING
+        checks = (stamp_ns - self._checked_ns) * 1e-9 / max(self.config.check_s, 1e-9)
+        had_landmarks = self._stream.has_landmarks
+        recent = self._motion.is_near(stamp_ns, None, self.config.track_gap_s)
+        if tracking and recent and checks < MISSED_CHECKS:
+            found = self._stream.track(observation, predicted)
+            if found.status is Status.LOCALISED and found.T_world_camera is not None:
+                if checks >= 1:
+                    self._stream.begin_check(observation, found.T_world_camera)
                 return found
         prediction = predicted if near and tracking else None
-        if prediction is None or due or had_landmarks:
-            found = self._relocalised(observation)
+        if prediction is None or checks >= 1 or had_landmarks:
+            self._checked_ns = stamp_ns
+            found = self._stream.relocalise(observation)
             if found.status is Status.LOCALISED or prediction is None:
                 return found
-        return self.estimator.follow(observation, prediction, self._follower, anew=due)
-
-    def _relocalised(self, observation: Observation) -> Estimate:
-        self._checked_ns = observation.stamp_ns
-        return self.estimator.relocalise(observation, self._follower)
+        return self._stream.follow(observation, prediction, anew=checks >= 1)
 
     def _moved_on(self, estimate: Estimate, odometry: SE3 | None) -> None:
         if estimate.status is Status.LOCALISED and estimate.T_world_camera is not None:

@@ -19,6 +19,11 @@ from fast_inerf_ros.geometry.so3 import skew
 
 N_STEPS = 20
 N_ROUNDS = 4
+N_REWEIGHTED = 8
+SHARPEST_PX = 0.5
+"""Least scale of the errors that weights are made from."""
+SMALLEST_GAIN = 1e-9
+"""Share of the squared errors below which a step is the last."""
 CONDITION_LIMIT = 1e-10
 """Smallest over largest eigenvalue of the (scaled) normal equations of a pose worth having."""
 
@@ -119,6 +124,71 @@ def refine_pnp(
     return _result(pose, world, observed, camera, inliers, like)
 
 
+def pnp_near(
+    points_world: Array,
+    pixels: Array,
+    camera: Camera,
+    T_camera_world: SE3,
+    *,
+    max_error_px: float = 4.0,
+    min_inliers: int = 6,
+) -> PnpResult | None:
+    """Pose of points most of which are right, from a first pose many pixels off; no sampling.
+
+    Iteratively reweighted least squares with the weights of Geman and McClure, whose scale is the
+    median error of the moment, brings the pose near; `refine_pnp` does the rest. Arguments,
+    result and exceptions are those of `refine_pnp`; None too where the first pose was too far.
+    """
+    world, observed = _require_pairs(points_world, pixels)
+    pose = _drawn_near(T_camera_world.to_like(np.zeros(())), world, observed, camera)
+    if pose is None:
+        return None
+    return refine_pnp(
+        points_world,
+        pixels,
+        camera,
+        pose.to_like(T_camera_world.translation),
+        max_error_px=max_error_px,
+        min_inliers=min_inliers,
+    )
+
+
+def _drawn_near(pose: SE3, world: Array, observed: Array, camera: Camera) -> SE3 | None:
+    """Reweighted Gauss-Newton on the plane z = 1, where no lens is in the way."""
+    plane, sharpest = camera.normalise(observed), SHARPEST_PX / max(camera.fx, camera.fy)
+    usable = np.isfinite(plane).all(axis=-1) & np.isfinite(world).all(axis=-1)
+    world, plane = world[usable], plane[usable]
+    rotation, translation = pose.rotation.matrix, pose.translation
+    for _ in range(N_REWEIGHTED):
+        x, y, z = rotation @ world.T + translation[:, None]
+        seen = z > 0
+        if np.count_nonzero(seen) < 4:
+            return None
+        z = np.where(seen, z, 1.0)
+        u, v, zero = x / z, y / z, np.zeros_like(z)
+        residual = np.concatenate([u - plane[:, 0], v - plane[:, 1]])
+        error = np.hypot(*residual.reshape(2, -1))
+        scale = max(float(np.median(error[seen])), sharpest)
+        weight = np.tile(np.where(seen, 1 / (1 + (error / (2 * scale)) ** 2) ** 2, 0.0), 2)
+        jacobian = np.concatenate(
+            [
+                np.stack([1 / z, zero, -u / z, -u * v, 1 + u * u, -v]),
+                np.stack([zero, 1 / z, -v / z, -1 - v * v, u * v, u]),
+            ],
+            axis=1,
+        )
+        weighted = jacobian * weight
+        normal = weighted @ jacobian.T
+        step = -np.linalg.solve(normal + 1e-9 * np.trace(normal) * np.eye(6), weighted @ residual)
+        turn = cv2.Rodrigues(step[3:])[0]
+        rotation, translation = turn @ rotation, turn @ translation + step[:3]
+        if not np.isfinite(step).all():
+            return None
+        if np.abs(step).max() < 1e-5:
+            break
+    return SE3(SO3(rotation).normalized(), translation)
+
+
 def _result(
     pose: SE3, world: Array, observed: Array, camera: Camera, inliers: Array, like: Array
 ) -> PnpResult | None:
@@ -198,7 +268,7 @@ def _minimise(pose: SE3, world: Array, observed: Array, camera: Camera) -> SE3:
             gain = 1 - (new_residual @ new_residual) / (residual @ residual)
             pose, residual, jacobian = moved, new_residual, new_jacobian
             damping = max(damping / 10, 1e-12)
-            if gain < 1e-12:
+            if gain < SMALLEST_GAIN:
                 break
         elif np.abs(step).max() < 1e-12:
             break

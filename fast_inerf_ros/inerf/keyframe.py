@@ -94,7 +94,7 @@ class GrowingKeyframe:
         self._color = np.zeros((self.n_rays, 3), dtype=np.float32)
         self._depth = np.full(self.n_rays, np.inf, dtype=np.float32)
         self._opacity = np.zeros(self.n_rays, dtype=np.float32)
-        self._n_done = 0
+        self.n_done = 0
 
     @property
     def n_rays(self) -> int:
@@ -104,16 +104,21 @@ class GrowingKeyframe:
     @property
     def complete(self) -> bool:
         """Whether all rays are rendered."""
-        return self._n_done >= self.n_rays
+        return self.n_done >= self.n_rays
+
+    @property
+    def image(self) -> Floats:
+        """Colours (h, w, 3) of the image of the levels, at the finest."""
+        return self._levels[0].channels[..., :3]
 
     def grow(self, problem: Problem, n_rays: int | None = None) -> None:
         """Render the next rays; all of them where no number is given."""
         n_rays = self.n_rays if n_rays is None else n_rays
-        chosen = slice(self._n_done, self._n_done + n_rays)
+        chosen = slice(self.n_done, self.n_done + n_rays)
         view = render(problem, self.T_world_key, self._bearings[chosen])
         self._color[chosen], self._opacity[chosen] = view.color, view.opacity
         self._depth[chosen] = np.where(np.isfinite(view.depth), view.depth, np.inf)
-        self._n_done += n_rays
+        self.n_done += n_rays
 
     def picture(self) -> Floats:
         """Colours (h, w, 3) of the field so far, black where the lens sees nothing."""

@@ -58,8 +58,8 @@ def test_a_stream_looks_at_objects_again_and_reports_them_in_between():
         place = without if tenths > 5 else AnalyticField(frequency=60.0)
         shown = observation(picture(VIEW, place), tenths * SECOND // 10)
         found.append(tracker.update(shown).estimate)
-    in_full = ["refinement" in [timing.stage for timing in item.timings] for item in found]
-    assert in_full == [True, False, False, False, True, False]
+    looked = ["objects" in [timing.stage for timing in item.timings] for item in found]
+    assert looked == [True, False, False, False, True, False]
     moved = [[item.label for item in one.objects if item.moved] for one in found]
     assert moved == [[], [], [], [], ["box_2"], ["box_2"]]
     assert all(len(one.objects) >= 2 for one in found)

@@ -7,7 +7,7 @@ import pytest
 
 from fast_inerf_ros.errors import InputError
 from fast_inerf_ros.geometry.camera import Camera
-from fast_inerf_ros.geometry.registration import refine_pnp, solve_pnp
+from fast_inerf_ros.geometry.registration import pnp_near, refine_pnp, solve_pnp
 from fast_inerf_ros.geometry.se3 import SE3
 
 NUMBERS = (640, 480, 502.3, 498.7, 317.4, 244.9)
@@ -172,3 +172,21 @@ def test_tensors_with_gradients_are_taken():
     tensors = (torch.tensor(array, requires_grad=True) for array in (points, pixels))
     result = solve_pnp(*tensors, CAMERAS["plumb_bob"])
     np.testing.assert_allclose(result.T_camera_world.matrix(), truth.matrix(), atol=1e-7)
+
+
+@pytest.mark.parametrize("outliers", [0.0, 0.2])
+def test_from_nearby_the_pose_is_found_without_sampling(camera, outliers):
+    points, pixels, truth, wrong = scene(camera, 150, noise_px=0.3, outliers=outliers, seed=4)
+    start = SE3.exp(np.array([0.05, -0.04, 0.03, 0.03, -0.05, 0.04])) @ truth
+    found = pnp_near(points, pixels, camera, start)
+    sampled = solve_pnp(points, pixels, camera)
+    assert max(errors(found.T_camera_world, sampled.T_camera_world)) < 1e-4
+    assert np.mean(found.inliers[~wrong]) > 0.99
+
+
+def test_from_far_away_there_is_no_answer_or_the_right_one(camera):
+    points, pixels, truth, _ = scene(camera, 60, noise_px=0.3)
+    generator = np.random.default_rng(1)
+    for _ in range(20):
+        found = pnp_near(points, pixels, camera, SE3.random(generator), min_inliers=30)
+        assert found is None or max(errors(found.T_camera_world, truth)) < 0.01

@@ -59,8 +59,9 @@ class ScriptedTracker:
         self.observations = []
         self.odometry = []
         self.resets = []
+        self.caught_up = 0
 
-    def update(self, observation, odometry=None):
+    def locate(self, observation, odometry=None):
         self.observations.append(observation)
         self.odometry.append(odometry)
         answer = self._script(observation)
@@ -69,6 +70,9 @@ class ScriptedTracker:
         found = answer.status is Status.LOCALISED
         self.state = TrackingState.TRACKING if found else TrackingState.LOST
         return Tracked(self.state, answer)
+
+    def catch_up(self):
+        self.caught_up += 1
 
     def reset(self, prior=None):
         self.resets.append(prior)

@@ -54,6 +54,7 @@ def load_model(config: PoseEstimatorConfig) -> Model:
     Raises:
         InputError: No scene is given, or its files are wrong.
     """
+    torch.set_num_threads(config.torch_threads)
     estimator = PoseEstimator.load(
         scene_path(config), config.estimator, device=_device(config.device)
     )

@@ -30,8 +30,11 @@ class StreamTracker(Protocol):
     def state(self) -> TrackingState:
         """The state after the last image."""
 
-    def update(self, observation: Observation, odometry: SE3 | None = None) -> Tracked:
+    def locate(self, observation: Observation, odometry: SE3 | None = None) -> Tracked:
         """Estimate the next image; odometry: ``T_odom_camera`` at its time."""
+
+    def catch_up(self) -> None:
+        """Do a bit of what no image had to wait for."""
 
     def reset(self, prior: PosePrior | None = None) -> None:
         """Forget everything; begin near ``prior`` where there is one."""
@@ -112,10 +115,14 @@ class Pipeline:
         if observation is None:
             return None
         odometry = None if self._odometry is None else self._odometry(observation)
-        tracked = self._tracker.update(observation, odometry)
+        tracked = self._tracker.locate(observation, odometry)
         localised = tracked.estimate.status is Status.LOCALISED
         self._counts.settle(Fate.LOCALISED if localised else Fate.LOST)
         return self._remember(observation, tracked)
+
+    def catch_up(self) -> None:
+        """Do what can wait until a result is published."""
+        self._tracker.catch_up()
 
     @property
     def frame_id(self) -> str:

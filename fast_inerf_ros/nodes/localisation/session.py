@@ -190,6 +190,7 @@ class LocalisationSession:
             self._expect(result.observation.frame_id)
             self.transforms.send(result)
             parts.outputs.publish(result)
+            parts.pipeline.catch_up()
 
     def _expect(self, optical: str) -> None:
         world = self.model.scene.frame_id

@@ -64,6 +64,13 @@ class PoseEstimatorConfig:
         "", doc="The scene file, scene.yaml; a change loads the other scene.", dynamic=True
     )
     device: str = option("auto", doc="cpu, cuda, cuda:1 ...; auto takes a GPU if there is one.")
+    torch_threads: int = option(
+        1,
+        doc="Threads of PyTorch, which runs PoseCNN. More make that faster where processors are "
+        "idle, and everything slower where they are not.",
+        minimum=1,
+        maximum=256,
+    )
     autostart: bool = option(
         True, doc="Configure and activate at once. Otherwise a lifecycle manager does."
     )

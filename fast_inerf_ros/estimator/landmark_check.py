@@ -1,0 +1,75 @@
+"""Landmarks of an image of a stream, asked anew a bit at a time while the next images come.
+
+What is tracked from image to image drifts, grows less, and may have been wrong from the start.
+Only a search among all landmarks of the scene, which knows nothing of the tracked ones, shows
+that; it takes several images' time, and no image is to wait for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from fast_inerf_ros.estimator.hypotheses import Hypothesis, of_landmarks
+from fast_inerf_ros.estimator.observation import Observation
+from fast_inerf_ros.estimator.refinement import SURE
+from fast_inerf_ros.estimator.sources import Sources
+from fast_inerf_ros.geometry.se3 import SE3
+from fast_inerf_ros.inerf.landmarks import Matches
+
+TOLERANCE = 3.0
+"""How much farther than its own landmarks may be off those may be that a pose is compared with."""
+
+
+class LandmarkCheck:
+    """A search for the landmarks of one image.
+
+    T_world_camera: where tracking says that the image was taken.
+    """
+
+    def __init__(self, sources: Sources, observation: Observation, T_world_camera: SE3) -> None:
+        self.observation, self.T_world_camera = observation, T_world_camera
+        self._sources = sources
+        self._steps = self._search()
+        self._found: Hypothesis | None = None
+
+    def advance(self) -> bool:
+        """Do the next bit; whether that was the last."""
+        return next(self._steps, None) is None
+
+    @property
+    def found(self) -> Hypothesis | None:
+        """Where the landmarks put the camera, None where they are not sure, or not yet known."""
+        sure = self._found is not None and self._found.support >= SURE
+        return self._found if sure else None
+
+    @property
+    def inliers(self) -> Matches | None:
+        """The landmarks that agree on that."""
+        found = self.found
+        if found is None or found.matches is None or found.located is None:
+            return None
+        return found.matches[found.located.inliers]
+
+    @property
+    def confirms(self) -> bool:
+        """Whether most of these landmarks agree with where tracking says that the camera was."""
+        inliers, camera = self.inliers, self.observation.camera
+        if inliers is None:
+            return False
+        pixels = np.asarray(camera.project(self.T_world_camera.inverse() @ inliers.points))
+        limit = TOLERANCE * self._sources.max_error_px(camera, quick=True)
+        with np.errstate(invalid="ignore"):
+            return bool(np.median(np.linalg.norm(pixels - inliers.pixels, axis=-1)) <= limit)
+
+    def _search(self) -> Iterator[bool]:
+        features = self._sources.features(self.observation, quick=True)
+        landmarks = self._sources.landmarks
+        if features is None or landmarks is None:
+            return
+        yield True
+        matches = landmarks.match(features)
+        yield True
+        located = self._sources.located(matches, self.observation.camera, quick=True)
+        self._found = None if located is None else of_landmarks(located, matches)

@@ -42,7 +42,7 @@ def plot_success(trials: list[Trial], folder: Path) -> None:
 
 def _against_time(axis: Axes, trials: list[Trial], label: str) -> None:
     """Share of trials that are, and stay, within the limits after a time."""
-    times = np.sort([_time_of_success(trial) for trial in trials])
+    times = np.sort([time_of_success(trial) for trial in trials])
     known = times[np.isfinite(times)]
     share = np.arange(len(known) + 1) / len(trials)
     last = max(float(t["seconds"]) for t in trials)
@@ -51,7 +51,8 @@ def _against_time(axis: Axes, trials: list[Trial], label: str) -> None:
     axis.set_xscale("log")
 
 
-def _time_of_success(trial: Trial) -> float:
+def time_of_success(trial: Trial) -> float:
+    """Seconds after which a trial is within the limits and stays there; infinite where never."""
     case = Case(**trial["case"])
     if not succeeded(trial, case):
         return float("inf")

@@ -51,6 +51,9 @@ def main() -> int:
     torch.set_num_threads(1)
     results = []
     for name in arguments.scenes:
+        if arguments.evaluate:
+            results += evaluated(name, root, arguments.evaluate / f"{name}.npz")
+            continue
         for seconds in arguments.seconds if not arguments.steps else [0.0]:
             result = measured(name, root, seconds, arguments)
             results.append(result)
@@ -74,6 +77,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--options", nargs="*", default=[], metavar="NAME=VALUE")
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/fields.json"))
     parser.add_argument("--save", type=Path, help="folder for the trained fields")
+    parser.add_argument("--evaluate", type=Path, help="measure the fields there, train nothing")
     return parser.parse_args()
 
 
@@ -129,6 +133,33 @@ def measured(
         | storage(field, scored, arguments, name)
     )
     return result
+
+
+def evaluated(name: str, root: Path, path: Path) -> list[dict[str, object]]:
+    """Measure a field that was trained before; none where it is not there."""
+    if not path.exists():
+        print(f"{name}: no field {path}: left out", flush=True)
+        return []
+    _, scored, _ = SCENES[name](root, False)
+    field = load_field(path)
+    assert isinstance(field, VoxelField)
+    field.prepared()
+    result: dict[str, object] = {
+        "scene": name,
+        "scored": "test",
+        "psnr_db": score(field, scored),
+        "bricks": field.grid.n_bricks,
+        "load": os.getloadavg()[0],
+        "checkpoint_mb": path.stat().st_size / 1e6,
+        "loading_s": min(timed(lambda: load_field(path)) for _ in range(3)),
+    }
+    result |= rendering(field, scored) | derivatives(field, scored)
+    print(
+        f"{name}: {result['psnr_db']:.2f} dB, {result['render_rays_per_s'] / 1e6:.2f} M rays/s, "
+        f"2000 rays with derivatives {result['derivatives_2000_rays_ms']:.1f} ms",
+        flush=True,
+    )
+    return [result]
 
 
 class Trace:

@@ -37,6 +37,7 @@ class GeneratorBenchmarkConfig:
 
     n_images: int = option(60, doc="Images of each measurement.", minimum=2)
     threads: int = option(0, doc="Threads; 0 for all processors.", minimum=0)
+    output: str = option(str(RESULTS / "generator.json"), doc="Where the figures go.")
 
 
 def measure(n_images: int, work: Callable[[], Iterable[Any]]) -> dict[str, float]:
@@ -88,9 +89,9 @@ def main_with(config: GeneratorBenchmarkConfig) -> None:
         "layout_an_image": measure(n, lambda: pose_photographs(renderer, CAMERA, models, plan)),
         "layout_an_image_written": measure(n, write_pose_images),
     }
-    RESULTS.mkdir(exist_ok=True)
+    Path(config.output).parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(result, indent=1)
-    (RESULTS / "generator.json").write_text(text + "\n", encoding="utf-8")
+    Path(config.output).write_text(text + "\n", encoding="utf-8")
     sys.stdout.write(text + "\n")
 
 

@@ -170,8 +170,8 @@ def place_of(
 ) -> Place:
     """An estimator with landmarks of the training photographs, and the other photographs."""
     field = load_field(path)
-    stored = arguments.landmarks / f"{name}.npz"
     identity = field_id(path)
+    stored = arguments.landmarks / f"{name}_{identity[:12]}.npz"
     if not stored.exists():
         stored.parent.mkdir(parents=True, exist_ok=True)
         made = build_landmarks(

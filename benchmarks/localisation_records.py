@@ -19,6 +19,7 @@ def described(estimate: Estimate, truth: SE3, unit: float) -> dict[str, Any]:
         "reason": estimate.reason,
         "score": estimate.score,
         "source": estimate.source.value,
+        "timings": {timing.stage: timing.seconds for timing in estimate.timings},
         "angle_deg": float("inf"),
         "distance": float("inf"),
     }

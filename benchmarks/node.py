@@ -47,8 +47,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         figures = measured(arguments, Path(folder))
     figures |= {"scene": str(arguments.scene), "seconds": arguments.seconds}
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "node.json").write_text(json.dumps(figures, indent=2) + "\n")
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    arguments.output.write_text(json.dumps(figures, indent=2) + "\n")
     for name, value in figures.items():
         print(f"  {name:<22}{value if isinstance(value, str) else f'{value:.3f}'}")
     return 0
@@ -62,6 +62,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--bag", type=Path, default=scene / "recording" / "bag")
     parser.add_argument("--image-topic", default="/camera/image_raw")
     parser.add_argument("--seconds", type=float, default=40.0, help="of 30 Hz images")
+    parser.add_argument("--output", type=Path, default=RESULTS / "node.json")
     arguments = parser.parse_args()
     for path in (arguments.scene, arguments.bag):
         if not path.exists():

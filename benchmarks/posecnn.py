@@ -3,9 +3,9 @@
 python -m benchmarks.posecnn [--repeats N] [--threads N] [--checkpoint tabletop.pt]
     [--ycb-checkpoint ycb.pt]
 
-JSON in benchmarks/results/posecnn.json, and a table of all floors. For latency a network with
-random weights is measured: the arithmetic is the same, and what it would have found is put in
-its place, so that voting and decoding have ten objects to find.
+JSON in benchmarks/results/posecnn.json (or ``--output``), and a table of all floors. For latency
+a network with random weights is measured: the arithmetic is the same, and what it would have
+found is put in its place, so that voting and decoding have ten objects to find.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ class PoseCnnBenchmarkConfig:
         "", doc="Network to try on $FAST_INERF_DATA/ycbv_syn; empty for none."
     )
     ycb_data: str = option("", doc="Folder of the data set that network was trained on.")
+    output: str = option(str(RESULTS / "posecnn.json"), doc="Where the figures go.")
     input_width: int = option(320, doc="Width of the network's input for quality.", minimum=32)
 
 
@@ -242,7 +243,8 @@ def main_with(config: PoseCnnBenchmarkConfig) -> None:
         rows += other_renderer_rows(result["ycbv_syn"])
     result["rows"] = rows
     text = json.dumps(result, indent=1)
-    (RESULTS / "posecnn.json").write_text(text + "\n", encoding="utf-8")
+    Path(config.output).parent.mkdir(parents=True, exist_ok=True)
+    Path(config.output).write_text(text + "\n", encoding="utf-8")
     for row in rows:
         sys.stdout.write(_line(row) + "\n")
 

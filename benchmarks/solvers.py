@@ -1,10 +1,10 @@
 """Pose refinement on real and synthetic scenes: python -m benchmarks.solvers.
 
-Needs FAST_INERF_DATA. Fields are read from ``--fields`` and trained there first where they are
-not: ``lego.npz``, ``fox_0.npz`` to ``fox_4.npz`` and the same of fern (every fifth photograph
-held out, another fifth each time), ``tabletop_<seed>.npz`` of the first layouts of the protocol.
-Every trial is in the JSON; the table gives k/N with Wilson intervals, speed and accuracy from the
-same trials.
+Needs FAST_INERF_DATA. Fields are read from the folders ``--fields`` and trained in the first one
+where they are in none: ``lego.npz``, ``fox_0.npz`` to ``fox_4.npz`` and the same of fern (every
+fifth photograph held out, another fifth each time), ``tabletop_<seed>.npz`` or
+``layout_<seed>/field.npz`` of the first layouts of the protocol. Every trial is in the JSON; the
+table gives k/N with Wilson intervals, speed and accuracy from the same trials.
 
 Starts: the axis uniform on the sphere, the angle uniform in [0, most], about the origin of the
 world (lego, tabletop) or the point at distance d on the optical axis (photographs); the
@@ -31,7 +31,7 @@ import torch
 
 from benchmarks._scenes import data_root
 from benchmarks._solver_plots import plot_success
-from benchmarks._solver_scenes import Question, Sources, places
+from benchmarks._solver_scenes import N_FOLDS, Question, Sources, places
 from benchmarks._solver_seed import against_the_seed
 from benchmarks._solver_trials import CASES, Case, Trial, feature_depth, run_case, summary
 from fast_inerf_ros.config import options as options_of
@@ -53,10 +53,11 @@ def main() -> int:
     torch.set_num_threads(1)
     sources = Sources(
         root,
-        arguments.fields,
+        tuple(arguments.fields),
         arguments.seconds,
         arguments.layouts,
         arguments.longest_side,
+        arguments.folds,
     )
     result: dict[str, Any] = {}
     if "success" in arguments.rows:
@@ -65,10 +66,10 @@ def main() -> int:
         result["latency"] = latency(sources, arguments)
     if "seed" in arguments.rows:
         torch.set_num_threads(os.cpu_count() or 1)
-        (place,) = places("lego", sources)
-        trials, compared = against_the_seed(place, arguments.seed_starts)
-        print(json.dumps(compared))
-        result["seed"] = {"trials": trials, **compared}
+        for place in places("lego", sources):
+            trials, compared = against_the_seed(place, arguments.seed_starts)
+            print(json.dumps(compared))
+            result["seed"] = {"trials": trials, **compared}
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text(json.dumps(result, indent=1) + "\n")
     if result.get("success"):
@@ -87,8 +88,13 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--longest-side", type=int, default=480, help="of the images, pixels")
     parser.add_argument("--layouts", type=int, default=6, help="of the protocol")
     parser.add_argument("--options", nargs="*", default=[], metavar="NAME=VALUE")
-    parser.add_argument("--fields", type=Path, default=Path("benchmarks/results/fields"))
-    parser.add_argument("--seconds", type=float, default=100.0, help="training, where needed")
+    parser.add_argument("--folds", type=int, default=N_FOLDS, help="of fox and fern")
+    parser.add_argument(
+        "--fields", type=Path, nargs="+", default=[Path("benchmarks/results/fields")]
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=100.0, help="training; 0 leaves out what is not there"
+    )
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/solvers.json"))
     return parser.parse_args()
 

@@ -45,7 +45,7 @@ def write_report(
     unit = "m" if scene.metric else "units"
     sections = [
         f"<h1>{html.escape(scene.description or folder.resolve().name)}</h1>",
-        _table(("", ""), _overview(scene, placement, found)),
+        html_table(("", ""), _overview(scene, placement, found)),
         "<h2>Held-out photographs</h2>",
         _rates(found),
         _photographs(found, unit),
@@ -53,7 +53,7 @@ def write_report(
         "<h2>Boxes</h2>",
         _boxes(folder, scene, unit),
         "<h2>Time</h2>",
-        _table(("stage", "wall-clock time"), [(k, f"{v:.0f} s") for k, v in seconds.items()]),
+        html_table(("stage", "wall-clock time"), [(k, f"{v:.0f} s") for k, v in seconds.items()]),
         "<p>Of the run that finished each stage; earlier, interrupted ones do not count.</p>",
     ]
     page = f"<!doctype html><meta charset=utf-8><title>Scene</title><style>{STYLE}</style>"
@@ -81,7 +81,7 @@ def _rates(found: Evaluation) -> str:
         return "<p>None were held out, so that nothing was measured (--hold-out 8 does).</p>"
     header = ("localised from the photograph alone", "share, 95 % Wilson interval")
     total = len(found.photographs)
-    return _table(header, [(name, rate(count, total)) for name, count in _counts(found)])
+    return html_table(header, [(name, rate(count, total)) for name, count in _counts(found)])
 
 
 def _counts(found: Evaluation) -> Iterator[tuple[str, int]]:
@@ -106,7 +106,7 @@ def rate(count: int, total: int) -> str:
 def _photographs(found: Evaluation, unit: str) -> str:
     header = ("photograph", "status", "from", "rotation", f"translation ({unit})", "(d)", "score",
               "time", "PSNR of the field")  # fmt: skip
-    return _table(header, [_row(item) for item in found.photographs])
+    return html_table(header, [_row(item) for item in found.photographs])
 
 
 def _row(item: HeldOut) -> tuple[str, ...]:
@@ -162,7 +162,8 @@ def _image(path: Path, text: str, style: str = "") -> str:
     return f'<img {shown} src="data:image/jpeg;base64,{encoded}">'
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def html_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of texts, which are escaped."""
     head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
     body = "".join(
         f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows

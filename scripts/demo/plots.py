@@ -12,6 +12,14 @@ Floats = npt.NDArray[np.float64]
 WIDTH, HEIGHT = 640, 240
 LEFT, RIGHT, TOP, BOTTOM = 64, 12, 28, 36
 N_TICKS = 5
+STYLE = """
+.plots { display: grid; grid-template-columns: 1fr 1fr; gap: 10px }
+.plot { width: 100%; font: 12px system-ui, sans-serif }
+.frame { fill: none; stroke: #bbb } .grid { stroke: #eee } .title { font-weight: 600 }
+.label, .tick { fill: #555; text-anchor: middle } .end { text-anchor: end }
+polyline { stroke-width: 1.5 }
+"""
+"""Rules of a page with plots."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ import numpy as np
 from fast_inerf_ros.io.atomic import write_text
 from fast_inerf_ros.nodes.image_encoding import compress
 from scripts.demo.figures import Figures, rows
+from scripts.demo.plots import STYLE as PLOTS
 from scripts.demo.plots import Line, plot
 
 N_PICTURES = 6
@@ -24,11 +25,6 @@ td { padding: .25em 1.5em .25em 0; border-bottom: 1px solid #ddd; vertical-align
 .good { color: #14803c } .bad { color: #b42318 }
 .pictures { display: grid; grid-template-columns: repeat(3, 1fr); gap: 6px }
 .pictures img { width: 100% }
-.plots { display: grid; grid-template-columns: 1fr 1fr; gap: 10px }
-.plot { width: 100%; font: 12px system-ui, sans-serif }
-.frame { fill: none; stroke: #bbb } .grid { stroke: #eee } .title { font-weight: 600 }
-.label, .tick { fill: #555; text-anchor: middle } .end { text-anchor: end }
-polyline { stroke-width: 1.5 }
 """
 
 
@@ -41,7 +37,7 @@ def write_report(results: Path, figures: Figures, complaint: str) -> Path:
     )
     page = (
         "<!doctype html><meta charset=utf-8><title>Localisation</title>"
-        f"<style>{STYLE}</style><h1>Localisation of a hand-held camera</h1>{judgement}"
+        f"<style>{STYLE}{PLOTS}</style><h1>Localisation of a hand-held camera</h1>{judgement}"
         f"{_table(rows(figures))}<h2>What the node saw</h2>{_pictures(results)}"
         f"<h2>How well and how soon</h2><div class=plots>{''.join(_plots(figures))}</div>"
         f"<h2>What the node said</h2>{_diagnostics(figures)}"

@@ -10,10 +10,10 @@ import functools
 import sys
 from collections.abc import Sequence
 
-from rclpy.executors import MultiThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 
 from fast_inerf_ros.errors import InputError
+from fast_inerf_ros.nodes.executor import ServiceThreadsExecutor
 from fast_inerf_ros.nodes.localisation.settings import PoseEstimatorConfig
 from fast_inerf_ros.nodes.parameters import declare_parameters
 from fast_inerf_ros.nodes.pose_estimator_node import PoseEstimatorNode
@@ -23,7 +23,7 @@ from fast_inerf_ros.nodes.stopping import StopSignal
 NAME = "pose_estimator"
 DESCRIPTION = "Localise cameras in a scene from their images, as a ROS node."
 THREADS = 4
-"""For callbacks; a transition that takes long occupies one of them."""
+"""For requests; a transition that takes long occupies one of them."""
 POLL_S = 0.5
 
 
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(flags: PoseEstimatorConfig, arguments: Sequence[str]) -> int:
-    executor = functools.partial(MultiThreadedExecutor, num_threads=THREADS)
+    executor = functools.partial(ServiceThreadsExecutor, THREADS)
     with (
         StopSignal() as stop,
         started(NAME, flags, arguments, PoseEstimatorNode, executor, _declare) as (node, config),

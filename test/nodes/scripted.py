@@ -102,9 +102,9 @@ class RunningNode:
 
     def __init__(self, model, **parameters):
         from rclpy.context import Context
-        from rclpy.executors import MultiThreadedExecutor
         from rclpy.parameter import Parameter
 
+        from fast_inerf_ros.nodes.executor import ServiceThreadsExecutor
         from fast_inerf_ros.nodes.localisation.settings import PoseEstimatorConfig
         from fast_inerf_ros.nodes.parameters import declare_parameters
         from fast_inerf_ros.nodes.pose_estimator_node import PoseEstimatorNode
@@ -119,7 +119,7 @@ class RunningNode:
         )
         config = declare_parameters(self.node, PoseEstimatorConfig, self.node.apply)
         self.node.begin(config)
-        self._executor = MultiThreadedExecutor(4, context=self.context)
+        self._executor = ServiceThreadsExecutor(4, context=self.context)
         self._executor.add_node(self.node)
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()

@@ -1,0 +1,69 @@
+"""Runs callbacks of a node that answers requests while images arrive.
+
+rclpy's MultiThreadedExecutor hands every callback to a pool, and looks for work again and again
+until a thread of the pool has begun: beside a thread that computes, thousands of times a second,
+which takes half a processor and the interpreter's lock from the computation.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from rclpy.context import Context
+from rclpy.executors import Executor, ShutdownException, TimeoutException
+from rclpy.service import Service
+from rclpy.task import Task
+
+BEGIN_S = 0.001
+"""A request is offered again and again until a thread has begun with it; not sooner than this."""
+
+
+class ServiceThreadsExecutor(Executor):
+    """Serves requests in threads, for they may take seconds, and runs all else where it spins.
+
+    Callbacks of subscriptions and timers are to return quickly. What a callback raises ends
+    ``spin``.
+
+    Args:
+        num_threads: Requests that are served at a time.
+        context: Of the nodes.
+    """
+
+    def __init__(self, num_threads: int, *, context: Context | None = None) -> None:
+        super().__init__(context=context)
+        self._pool = ThreadPoolExecutor(num_threads, thread_name_prefix="service")
+        self._served: dict[Task[Any], Future[None]] = {}
+
+    def spin_once(self, timeout_sec: float | None = None) -> None:
+        """Wait for one callback and see that it runs."""
+        for served in [task for task, future in self._served.items() if future.done()]:
+            self._served.pop(served).result()
+        try:
+            task, entity, _ = self.wait_for_ready_callbacks(timeout_sec)
+        except (ShutdownException, TimeoutException):
+            return
+        if isinstance(entity, Service):
+            self._serve(task)
+        else:
+            _run(task)
+
+    def shutdown(self, timeout_sec: float | None = None, **options: Any) -> bool:
+        """End; a request that is being served goes on."""
+        ended = super().shutdown(timeout_sec, **options)
+        self._pool.shutdown(wait=False)
+        return bool(ended)
+
+    def _serve(self, task: Task[Any]) -> None:
+        if task in self._served:
+            time.sleep(BEGIN_S)
+        else:
+            self._served[task] = self._pool.submit(_run, task)
+
+
+def _run(task: Task[Any]) -> None:
+    task()
+    error = task.exception()
+    if error is not None:
+        raise error

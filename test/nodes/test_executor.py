@@ -1,0 +1,84 @@
+"""Requests are served in threads; everything else where the executor spins."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.context import Context
+from rclpy.node import Node
+from std_srvs.srv import Trigger
+
+from fast_inerf_ros.nodes.executor import ServiceThreadsExecutor
+
+PATIENCE_S = 20.0
+
+
+@pytest.fixture
+def node_and_executor():
+    context = Context()
+    context.init(args=["test"])
+    node = Node("busy", context=context)
+    executor = ServiceThreadsExecutor(2, context=context)
+    executor.add_node(node)
+    yield node, executor
+    executor.shutdown()
+    node.destroy_node()
+    context.try_shutdown()
+
+
+def spin_until(executor, condition):
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition() and time.monotonic() < deadline:
+        executor.spin_once(0.05)
+    assert condition()
+
+
+def test_a_request_that_takes_long_keeps_nobody_waiting(node_and_executor):
+    node, executor = node_and_executor
+    finish, ticks, serving = threading.Event(), [], []
+
+    def serve(request, response):
+        serving.append(threading.current_thread())
+        finish.wait(PATIENCE_S)
+        return response
+
+    group = ReentrantCallbackGroup()
+    node.create_service(Trigger, "~/slow", serve, callback_group=group)
+    client = node.create_client(Trigger, "~/slow")
+    node.create_timer(0.01, lambda: ticks.append(threading.current_thread()))
+    futures = [client.call_async(Trigger.Request()) for _ in range(2)]
+    spin_until(executor, lambda: len(serving) == 2)
+    before = len(ticks)
+    spin_until(executor, lambda: len(ticks) > before + 3)
+    assert not any(future.done() for future in futures)
+    finish.set()
+    spin_until(executor, lambda: all(future.done() for future in futures))
+    assert set(ticks) == {threading.current_thread()}
+    assert threading.current_thread() not in serving
+
+
+def test_what_a_callback_raises_ends_the_spinning(node_and_executor):
+    node, executor = node_and_executor
+
+    def fail():
+        raise ValueError("on purpose")
+
+    node.create_timer(0.01, fail)
+    with pytest.raises(ValueError, match="on purpose"):
+        spin_until(executor, lambda: False)
+
+
+def test_what_a_request_raises_ends_the_spinning(node_and_executor):
+    node, executor = node_and_executor
+
+    def fail(request, response):
+        raise ValueError("on purpose")
+
+    node.create_service(Trigger, "~/broken", fail)
+    client = node.create_client(Trigger, "~/broken")
+    client.call_async(Trigger.Request())
+    with pytest.raises(ValueError, match="on purpose"):
+        spin_until(executor, lambda: False)

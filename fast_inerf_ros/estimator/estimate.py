@@ -65,7 +65,7 @@ class Estimate:
     LOST. score: of the verification, 0 to 1, of the best pose that was found, also where it was
     not good enough. source: where its start came from. objects, detections: what was seen;
     empty where nobody looked for objects. evidence: what the score was made of. landmarks: those
-    that agree with the pose; None where none had a say.
+    that agree with the pose; None where none had a say. looked_at_objects: whether PoseCNN did.
     """
 
     status: Status
@@ -81,6 +81,7 @@ class Estimate:
     frame_id: str
     evidence: Evidence | None = None
     landmarks: Matches | None = None
+    looked_at_objects: bool = False
 
     @property
     def seconds(self) -> float:

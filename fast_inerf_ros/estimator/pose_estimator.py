@@ -113,7 +113,8 @@ class PoseEstimator:
         if obstacle is not None:
             return lost(observation, obstacle)
         detections: tuple[Detection, ...] = ()
-        if prior is None if detect is None else detect:
+        detect = prior is None if detect is None else detect
+        if detect:
             with clock.stage("objects"):
                 detections = self.sources.detected(observation)
         with clock.stage("landmarks"):
@@ -131,7 +132,8 @@ class PoseEstimator:
             with clock.stage("views"):
                 starts = self.sources.searched(problem)
             best = _better(best, self._best_refined(seen, starts, clock))
-        return self.answer(seen, best, detections, clock)
+        found = self.answer(seen, best, detections, clock)
+        return dataclasses.replace(found, looked_at_objects=detect)
 
     def objects_at(
         self, observation: Observation, T_world_camera: SE3

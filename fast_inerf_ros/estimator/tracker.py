@@ -113,7 +113,13 @@ class Tracker:
         with clock.stage("objects"):
             self._objects, detections = self.estimator.objects_at(observation, pose)
         timings = (*found.timings, *clock.timings)
-        return replace(found, objects=self._objects, detections=detections, timings=timings)
+        return replace(
+            found,
+            objects=self._objects,
+            detections=detections,
+            timings=timings,
+            looked_at_objects=True,
+        )
 
     def _quickly(self, observation: Observation, predicted: SE3 | None, near: bool) -> Estimate:
         """Track landmarks, ask few of them anew, or align: the first that is safe and succeeds.

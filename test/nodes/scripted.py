@@ -43,6 +43,7 @@ def estimate_of(observation, pose, covariance=None, objects=(), score=0.9):
         score=score if localised else 0.1,
         source=Source.PRIOR if localised else Source.NONE,
         timings=(Timing("thinking", 0.002),),
+        looked_at_objects=True,
         objects=tuple(objects),
         detections=(),
         stamp_ns=observation.stamp_ns,

@@ -54,7 +54,7 @@ class CameraOutputs:
             key: self._publisher(PoseStamped, f"objects/{token}/pose")
             for key, token in tokens.items()
         }
-        self._next_picture_s = 0.0
+        self._next_overlay_s = 0.0
 
     def publish(self, result: Result) -> None:
         """Publish poses where there are any, then what is to be looked at."""
@@ -62,8 +62,10 @@ class CameraOutputs:
         self._publish_objects(result)
         if _wanted(self._markers):
             self._markers.publish(markers(self._scene, result))
-        if self._picture_is_due():
-            self._publish_pictures(result)
+        if result.tracked.estimate.looked_at_objects and _wanted(self._mask):
+            self._publish_mask(result)
+        if self._overlay_is_due():
+            self._publish_overlay(result)
 
     def close(self) -> None:
         """Take the topics away."""
@@ -96,32 +98,26 @@ class CameraOutputs:
                 world = self._scene.frame_id
                 publisher.publish(se3_to_pose_stamped(item.T_world_object, stamp_ns, world))
 
-    def _picture_is_due(self) -> bool:
-        if not (_wanted(self._overlay) or _wanted(self._mask)):
+    def _overlay_is_due(self) -> bool:
+        if not _wanted(self._overlay):
             return False
         now_s = time.monotonic()
-        if now_s < self._next_picture_s:
+        if now_s < self._next_overlay_s:
             return False
         # Counted from the time it was due, so that the rate is kept on average.
         period_s = 1.0 / self.overlay_rate_hz if self.overlay_rate_hz else 0.0
-        self._next_picture_s = max(self._next_picture_s + period_s, now_s)
+        self._next_overlay_s = max(self._next_overlay_s + period_s, now_s)
         return True
 
-    def _publish_pictures(self, result: Result) -> None:
-        observation, tracked = result.observation, result.tracked
+    def _publish_mask(self, result: Result) -> None:
+        observation, detections = result.observation, result.tracked.estimate.detections
         stamp = header(observation.stamp_ns, observation.frame_id)
-        if _wanted(self._mask):
-            mask = class_mask(observation.image, tracked.estimate.detections)
-            self._mask.publish(encode_image(mask, stamp))
-        if _wanted(self._overlay):
-            drawn = overlay(
-                observation.image,
-                observation.camera,
-                self._scene,
-                tracked.state,
-                tracked.estimate,
-            )
-            self._overlay.publish(encode_image(drawn, stamp))
+        self._mask.publish(encode_image(class_mask(observation.image, detections), stamp))
+
+    def _publish_overlay(self, result: Result) -> None:
+        seen, tracked = result.observation, result.tracked
+        drawn = overlay(seen.image, seen.camera, self._scene, tracked.state, tracked.estimate)
+        self._overlay.publish(encode_image(drawn, header(seen.stamp_ns, seen.frame_id)))
 
 
 def _wanted(publisher: Any) -> bool:

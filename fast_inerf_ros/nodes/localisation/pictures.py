@@ -61,7 +61,7 @@ def overlay(
         for axis, colour in enumerate(AXES):
             ends = np.zeros((2, 3))
             ends[1, axis] = AXIS_M
-            _draw_segment(drawn, camera, T_camera_world @ ends, colour)
+            _draw_segments(drawn, camera, (T_camera_world @ ends)[None], colour)
     _write(drawn, _sentence(state, estimate), STATE_COLOUR[state])
     return drawn
 
@@ -100,22 +100,24 @@ def _draw_box(
 ) -> None:
     corners = CORNERS * np.asarray(item.extent) + np.asarray(item.box_centre)
     seen = T_camera_world @ item.T_world_object @ corners
-    for first, last in EDGES:
-        _draw_segment(drawn, camera, seen[[first, last]], colour)
+    _draw_segments(drawn, camera, seen[np.array(EDGES)], colour)
 
 
-def _draw_segment(
+def _draw_segments(
     drawn: Image, camera: Camera, ends: npt.NDArray[np.float64], colour: Colour
 ) -> None:
-    """Draw what is before the camera of a segment (2, 3) of its frame."""
+    """Draw what is before the camera of segments (n, 2, 3) of its frame."""
     portions = np.linspace(0.0, 1.0, SEGMENTS + 1)[:, None]
-    points = ends[0] * (1.0 - portions) + ends[1] * portions
-    points = points[points[:, 2] > NEAREST_M]
-    pixels = np.asarray(camera.project(points)) if len(points) else np.empty((0, 2))
-    pixels = pixels[np.isfinite(pixels).all(axis=1) & (np.abs(pixels) < 1e4).all(axis=1)]
-    if len(pixels) > 1:
-        path = np.rint(pixels * 16).astype(np.int32).reshape(-1, 1, 2)
-        cv2.polylines(drawn, [path], False, colour, 2, cv2.LINE_AA, shift=4)
+    points = ends[:, :1] * (1.0 - portions) + ends[:, 1:] * portions
+    pixels = np.asarray(camera.project(points))
+    with np.errstate(invalid="ignore"):
+        shown = (points[..., 2] > NEAREST_M) & (np.abs(pixels) < 1e4).all(axis=-1)
+    paths = [
+        np.rint(path[use] * 16).astype(np.int32).reshape(-1, 1, 2)
+        for path, use in zip(pixels, shown, strict=True)
+        if np.count_nonzero(use) > 1
+    ]
+    cv2.polylines(drawn, paths, False, colour, 2, cv2.LINE_AA, shift=4)
 
 
 def _sentence(state: TrackingState, estimate: Estimate) -> str:

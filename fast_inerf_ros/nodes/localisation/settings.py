@@ -102,7 +102,7 @@ class PoseEstimatorConfig:
         dynamic=True,
     )  # fmt: skip
     overlay_rate: float = option(
-        10.0, doc="Most images a second on ~/overlay and ~/mask.", unit="Hz", minimum=0.1,
+        10.0, doc="Most images a second on ~/overlay.", unit="Hz", minimum=0.1,
         dynamic=True,
     )  # fmt: skip
     diagnostics_period: float = option(

@@ -19,7 +19,7 @@ EXECUTABLES = dict(re.findall(r'"(\w+)": "([\w.]+):main"', (ROOT / "setup.py").r
 SEEDS_OWN = {"inerf": {"--config"}}
 """What an executable takes beside its options: there it is the seed's."""
 OTHERS = {
-    *(".", "cd", "echo", "export", "source", "sudo"),
+    *(".", "cd", "cp", "echo", "export", "source", "sudo"),
     *("colcon", "rosdep", "ros2", "torchrun", "scripts/in_environment"),
 }
 """Programs of shells, ROS and torch; what they are told of this package is checked below."""

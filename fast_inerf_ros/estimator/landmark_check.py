@@ -21,6 +21,9 @@ from fast_inerf_ros.inerf.landmarks import Matches
 TOLERANCE = 3.0
 """How much farther than its own landmarks may be off those may be that a pose is compared with."""
 
+N_PARTS = 2
+"""Bits that the search is done in."""
+
 
 class LandmarkCheck:
     """A search for the landmarks of one image.
@@ -69,7 +72,10 @@ class LandmarkCheck:
         if features is None or landmarks is None:
             return
         yield True
-        matches = landmarks.match(features)
-        yield True
+        matches: Matches | None = None
+        for part in landmarks.match_in_parts(features, N_PARTS):
+            matches = part
+            yield True
+        assert matches is not None  # the last part has them
         located = self._sources.located(matches, self.observation.camera, quick=True)
         self._found = None if located is None else of_landmarks(located, matches)

@@ -7,7 +7,7 @@ Muja and Lowe, 2009): maintained, and a dependency already.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -133,12 +133,29 @@ class LandmarkMap:
             return self._match_among(features, allowed)
         if self._index is None or len(features) == 0:
             return self._nothing()
-        count = min(4, len(self._owner))
-        queries = features.descriptors.astype(np.float32)
+        return self._clear(features, *self._neighbours(features.descriptors))
+
+    def match_in_parts(self, features: Features, n_parts: int) -> Iterator[Matches | None]:
+        """As ``match``, in so many parts of about the same time: all but the last give None."""
+        if self._index is None or len(features) < n_parts:
+            yield self.match(features)
+            return
+        found = []
+        for number, part in enumerate(np.array_split(features.descriptors, n_parts)):
+            found.append(self._neighbours(part))
+            if number + 1 < n_parts:
+                yield None
+        owner, distance = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        yield self._clear(features, owner, distance)
+
+    def _neighbours(self, descriptors: npt.NDArray[np.uint8]) -> tuple[Integers, Floats]:
+        """Landmarks (f, count) most like each descriptor (f, d), and their distances."""
+        assert self._index is not None
+        queries = descriptors.astype(np.float32)
         found, squared = self._index.knnSearch(
-            queries, count, params={"checks": self.options.checks}
+            queries, min(4, len(self._owner)), params={"checks": self.options.checks}
         )
-        return self._clear(features, self._owner[found], np.sqrt(squared))
+        return self._owner[found], np.sqrt(squared)
 
     def match_near(
         self, features: Features, camera: Camera, T_world_camera: SE3, usable: Mask | None = None

@@ -125,6 +125,16 @@ def test_what_is_not_allowed_is_not_matched():
     assert len(area.match(features, np.zeros(len(area), dtype=bool))) == 0
 
 
+@pytest.mark.parametrize("n_parts", [1, 2, 7])
+def test_matching_in_parts_gives_the_same_in_the_end(n_parts):
+    features = features_of(picture(VIEW), CAMERA, make_extractor().extract, MatchOptions())
+    *before, last = landmark_map().match_in_parts(features, n_parts)
+    assert before == [None] * (n_parts - 1)
+    whole = landmark_map().match(features)
+    assert np.array_equal(last.landmark, whole.landmark)
+    assert np.array_equal(last.pixels, whole.pixels)
+
+
 def test_near_a_known_pose_each_landmark_is_matched_once_where_it_should_be():
     features = features_of(picture(VIEW), CAMERA, make_extractor().extract, MatchOptions())
     matches = landmark_map().match_near(features, CAMERA, VIEW)
@@ -146,6 +156,7 @@ def test_an_image_without_features_matches_nothing():
     features = features_of(grey, CAMERA, make_extractor().extract, MatchOptions())
     assert len(features) == 0
     assert len(landmark_map().match(features)) == 0
+    assert [len(part) for part in landmark_map().match_in_parts(features, 2)] == [0]
     assert len(landmark_map().match_near(features, CAMERA, VIEW)) == 0
 
 

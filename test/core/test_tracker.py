@@ -157,8 +157,8 @@ def test_landmarks_are_searched_anew_while_others_are_tracked():
         exchanged.append(tracker._stream._landmarks is not before)
         assert stages(tracked) == ["track", "examine"] or number == 0
         assert close(tracked, pose)
-    # Begun with the images 4 and 8, as the first later than check_s; three bits each.
-    assert [number for number, new in enumerate(exchanged) if new] == [0, 6, 10]
+    # Begun with the images 4 and 8, as the first later than check_s; four bits each.
+    assert [number for number, new in enumerate(exchanged) if new] == [0, 7, 11]
 
 
 def test_landmarks_that_are_tracked_at_a_wrong_place_are_put_right():
@@ -195,7 +195,7 @@ def test_what_can_wait_is_done_after_the_answer():
         located = tracker.locate(observation(picture(pose), number * PERIOD))
         assert close(located, pose, distance=0.02)
     assert tracker._checked_ns == 0
-    for _ in range(3):
+    for _ in range(4):
         tracker.catch_up()
     assert tracker._checked_ns == 3 * PERIOD
 

@@ -4,10 +4,12 @@ photographs: fox and fern in five folds, lego's queries; no prior. tabletop: que
 from landmarks alone. tracking: filmed trajectories. trust: wrong answers among good ones.
 speed: frames a second and the time of one estimate; for an idle machine.
 
-One shipped configuration throughout. ``--fields`` has ``lego.npz``, ``--folds`` has fox_0.npz ..
-fern_4.npz (as ``benchmarks.solvers`` trains them); folds that are not there are left out and
-named. ``--layouts`` are folders made by ``benchmarks.localisation_scenes``. Distances of fox and
-fern are in units of d, the median depth of triangulated features. Every trial is in the JSON.
+One shipped configuration throughout. ``--fields`` has ``lego.npz`` and, for trust, ``fox.npz`` and
+``fern.npz`` (as ``benchmarks.fields`` saves them: every 8th photograph held out); ``--folds`` has
+fox_0.npz .. fern_4.npz (as ``benchmarks.solvers`` trains them); folds that are not there are left
+out and named. ``--layouts`` are folders made by ``benchmarks.localisation_scenes``. Distances of
+fox and fern are in units of d, the median depth of triangulated features. Every trial is in the
+JSON.
 """
 
 from __future__ import annotations
@@ -75,7 +77,7 @@ class Place:
 def main() -> int:
     """Run the parts of the command line."""
     arguments = parsed()
-    if "photographs" in arguments.parts and data_root() is None:
+    if {"photographs", "trust"} & {*arguments.parts} and data_root() is None:
         return 2
     torch.set_num_threads(arguments.threads)
     parts = {
@@ -98,7 +100,7 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     names = ["photographs", "tabletop", "tracking", "trust", "speed"]
     parser.add_argument("parts", nargs="+", choices=names)
-    parser.add_argument("--scenes", nargs="+", default=["fox", "fern", "lego"])
+    parser.add_argument("--scenes", nargs="*", default=["fox", "fern", "lego"])
     parser.add_argument("--fields", type=Path, default=Path("benchmarks/results/fields"))
     parser.add_argument("--folds", type=Path, default=Path("benchmarks/results/fields"))
     parser.add_argument("--layouts", type=Path, nargs="*", default=[])
@@ -291,11 +293,13 @@ def layout_place(folder: Path, renderer: Renderer) -> Place:
 
 
 def all_places(arguments: argparse.Namespace) -> list[Place]:
-    """Layouts, and the first fold of each real scene; lego where it is asked for."""
+    """Layouts, and the scenes whose field is in ``--fields``, with the photographs held out."""
     renderer = Renderer(2)
     found = [layout_place(folder, renderer) for folder in arguments.layouts]
     for scene in arguments.scenes:
-        found += list(photograph_places(scene, arguments))[:1]
+        training, asked, _ = SCENES[scene](Path(os.environ["FAST_INERF_DATA"]), False)
+        path = arguments.fields / f"{scene}.npz"
+        found.append(place_of(scene, path, training, asked, arguments))
     return found
 
 

@@ -21,7 +21,7 @@ from core.tabletop import (
 from scipy.optimize import linprog
 from scipy.spatial import ConvexHull
 
-from fast_inerf_ros.datasets.synthetic.layout import TABLE_HALF, make_layout
+from fast_inerf_ros.datasets.synthetic.layout import TABLE_HALF, make_layout, rearranged
 from fast_inerf_ros.datasets.synthetic.photographs import (
     expose,
     instance_truths,
@@ -167,6 +167,20 @@ def test_layouts_of_other_seeds_are_other_layouts():
         for seed in range(5)
     }
     assert len(poses) == 5
+
+
+@pytest.mark.parametrize("n_moved", [0, 3, 10])
+def test_rearranging_moves_so_many_things_and_nothing_else(n_moved):
+    before = make_layout(3, models(), n_clutter=2)
+    n_things = len(before.placements)
+    after = rearranged(before, n_moved, np.random.default_rng(0))
+    moved = [old is not new for old, new in zip(before.placements, after.placements, strict=True)]
+    assert sum(moved) == min(n_moved, n_things)
+    for old, new in zip(before.placements, after.placements, strict=True):
+        assert new.model is old.model
+        assert np.abs(new.T_world_object.translation[:2]).max() < max(TABLE_HALF)
+    for field in {item.name for item in dataclasses.fields(before)} - {"objects", "clutter"}:
+        assert getattr(after, field) == getattr(before, field)
 
 
 def test_occluder_hides_a_part_of_an_object():

@@ -6,7 +6,7 @@ World frame: z up, table top z = 0 centred at the origin, metres.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -108,6 +108,33 @@ def make_layout(
         ambient=ambient,
         window=window,
     )
+
+
+def rearranged(layout: Layout, n_moved: int, generator: np.random.Generator) -> Layout:
+    """The layout with some of what stands on the table put elsewhere; all else as it is.
+
+    n_moved: how many of ``objects + clutter``, drawn at random; with all of them the table is
+    laid anew.
+
+    Raises InputError where one of them finds no other place.
+    """
+    things = list(layout.objects + layout.clutter)
+    moved = generator.permutation(len(things))[:n_moved].tolist()
+    taken = [_shadow(thing) for index, thing in enumerate(things) if index not in moved]
+    for index in moved:
+        model = things[index].model
+        placed = _place(model, generator, taken, np.zeros(2), 0.2)
+        if placed is None:
+            raise InputError(f"found no other place for {model.label}: move fewer things")
+        things[index] = placed
+    n_objects = len(layout.objects)
+    return replace(layout, objects=tuple(things[:n_objects]), clutter=tuple(things[n_objects:]))
+
+
+def _shadow(placement: Placement) -> Floats:
+    """Outline (N, 2) on the table of a thing that stands there."""
+    vertices = placement.model.mesh.vertices.astype(np.float64)
+    return _outline(np.asarray(placement.T_world_object @ vertices)[:, :2])
 
 
 def _arrange(

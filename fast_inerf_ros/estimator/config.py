@@ -130,6 +130,19 @@ class TrackerConfig:
         unit="s",
         minimum=0.0,
     )
+    budget_s: float = option(
+        1.0,
+        doc="Time after which an estimate of one image tries nothing further.",
+        unit="s",
+        minimum=0.0,
+    )
+    retry_s: float = option(
+        2.0,
+        doc="Time between such estimates while they fail, where the scene has landmarks: those "
+        "are asked quickly in every image.",
+        unit="s",
+        minimum=0.0,
+    )
     lost_after: int = option(
         3, doc="Images in a row that are not localised before the state is lost.", minimum=1
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -103,12 +104,15 @@ class PoseEstimator:
         prior: PosePrior | None = None,
         *,
         detect: bool | None = None,
+        budget_s: float = float("inf"),
     ) -> Estimate:
         """Where the camera was. Never raises for what an image or a prior contains.
 
-        detect: whether PoseCNN looks for objects; None where there is no prior.
+        detect: whether PoseCNN looks for objects; None where there is no prior. budget_s: time
+        after which nothing further is tried, which ends in vain searches sooner; what landmarks
+        are sure of is refined all the same.
         """
-        clock = StageClock()
+        clock, deadline = StageClock(), time.perf_counter() + budget_s
         obstacle = self._obstacle(observation)
         if obstacle is not None:
             return lost(observation, obstacle)
@@ -125,13 +129,14 @@ class PoseEstimator:
         with clock.stage("hypotheses"):
             starts = self.sources.hypotheses(observation, prior, detections, matches)
             starts = ranked(problem, starts)
-        best = self._best_refined(seen, starts, clock)
+        best = self._best_refined(seen, starts, clock, deadline)
         # Where landmarks are sure, views have nothing to add: another answer would be wrong.
         unsure = all(start.support < SURE for start in starts)
-        if self.config.views.enabled and unsure and not self._accepted(best):
+        in_time = time.perf_counter() < deadline
+        if self.config.views.enabled and unsure and in_time and not self._accepted(best):
             with clock.stage("views"):
                 starts = self.sources.searched(problem)
-            best = _better(best, self._best_refined(seen, starts, clock))
+            best = _better(best, self._best_refined(seen, starts, clock, deadline))
         found = self.answer(seen, best, detections, clock)
         return dataclasses.replace(found, looked_at_objects=detect)
 
@@ -159,7 +164,7 @@ class PoseEstimator:
         return found is not None and found.score >= self.config.trust.min_score
 
     def _best_refined(
-        self, seen: Seen, starts: Sequence[Hypothesis], clock: StageClock
+        self, seen: Seen, starts: Sequence[Hypothesis], clock: StageClock, deadline: float
     ) -> Verified | None:
         """Refine the first few; the one of the highest score, None where there are none.
 
@@ -168,8 +173,10 @@ class PoseEstimator:
         best: Verified | None = None
         starts = sorted(starts, key=lambda start: start.support < SURE)
         for start in starts[: self.config.max_refined]:
+            if best is not None and time.perf_counter() >= deadline:
+                break
             with clock.stage("refinement"):
-                best = _better(best, self.refinement.refined(seen, start))
+                best = _better(best, self.refinement.refined(seen, start, deadline))
             if best is not None and best.score >= self.config.trust.good_score:
                 break
             if start.support >= SURE and self._accepted(best):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,12 +89,21 @@ class Refinement:
             anchors=anchors,
         )
 
-    def refined(self, seen: Seen, start: Hypothesis) -> Verified:
-        """Refine one hypothesis and gather what speaks for the result."""
+    def refined(self, seen: Seen, start: Hypothesis, deadline: float = float("inf")) -> Verified:
+        """Refine one hypothesis and gather what speaks for the result.
+
+        deadline: on the clock of ``time.perf_counter``; what landmarks are not sure of is
+        refined no longer.
+        """
         anchors = self._anchors(start)
         problem = self.problem(seen.observation, start.T_world_camera, anchors, seen.mask)
-        solver = self._solver if start.support < SURE else self._closing
-        result = solver.solve(problem, np.random.default_rng(self.config.seed))
+        generator = np.random.default_rng(self.config.seed)
+        if start.support < SURE:
+            result = self._solver.solve(
+                problem, generator, lambda _: time.perf_counter() < deadline
+            )
+        else:
+            result = self._closing.solve(problem, generator)
         # Where refinement changes nothing for the better the start may still be right.
         pose, spread = start.T_world_camera, start.covariance
         if result.status.refined and result.T_world_camera is not None:

@@ -43,8 +43,10 @@ class Tracker:
         self._given: PosePrior | None = None
         self._newest_ns: int | None = None
         self._n_missed = 0
+        self._begun = False  # whether an image was estimated
+        self._failed_ns: int | None = None  # the last estimate, if that failed
         self._checked_ns = 0  # the newest image whose landmarks were asked anew
-        self._objects_ns = 0  # when objects were looked at last
+        self._objects_ns: int | None = None  # when objects were looked at last
         self._objects: tuple[ObjectEstimate, ...] = ()
 
     def reset(self, prior: PosePrior | None = None) -> None:
@@ -53,6 +55,7 @@ class Tracker:
         self._motion.forget()
         self._stream.forget()
         self._given, self._newest_ns, self._n_missed = prior, None, 0
+        self._begun, self._failed_ns, self._objects_ns = False, None, None
         self._objects = ()
 
     def update(self, observation: Observation, odometry: SE3 | None = None) -> Tracked:
@@ -87,25 +90,42 @@ class Tracker:
             self._checked_ns = checked_ns
 
     def _localised(self, observation: Observation, predicted: SE3 | None, near: bool) -> Estimate:
-        started = self.state is not TrackingState.INITIALISING
-        if self.config.follow.enabled and started:
+        if self.config.follow.enabled and self._begun:
             found = self._quickly(observation, predicted, near)
             if found.status is Status.LOCALISED:
+                self._failed_ns = None
                 return self._with_objects(observation, found)
-        self._checked_ns = self._objects_ns = observation.stamp_ns
-        given, self._given = self._given, None
+            if not self._is_time_to_retry(observation.stamp_ns):
+                return found
+        return self._estimated(observation, predicted)
+
+    def _estimated(self, observation: Observation, predicted: SE3 | None) -> Estimate:
+        """Localise an image from everything there is."""
+        stamp_ns, given, self._given = observation.stamp_ns, self._given, None
         prior = given if predicted is None else PosePrior(predicted)
-        found = self.estimator.estimate(observation, prior, detect=predicted is None)
+        found = self.estimator.estimate(
+            observation, prior, detect=predicted is None, budget_s=self.config.budget_s
+        )
+        self._checked_ns = stamp_ns
         if found.status is Status.LOCALISED:
-            self._objects = found.objects
+            self._objects, self._objects_ns, self._failed_ns = found.objects, stamp_ns, None
+        elif found.timings:  # it was tried
+            self._failed_ns = stamp_ns
+        self._begun = self._begun or bool(found.timings)
         if self.config.follow.enabled:
             self._stream.adopt(observation, found)
         return found
 
+    def _is_time_to_retry(self, stamp_ns: int) -> bool:
+        """Whether an image is to be estimated in full though the last such estimate failed."""
+        if self.estimator.landmarks is None or self._failed_ns is None or self._given:
+            return True
+        return (stamp_ns - self._failed_ns) * 1e-9 >= self.config.retry_s
+
     def _with_objects(self, observation: Observation, found: Estimate) -> Estimate:
         """The same with the objects: looked at if it is time for that, else as they were."""
-        age_s = (observation.stamp_ns - self._objects_ns) * 1e-9
-        due = bool(self.config.objects_s) and age_s >= self.config.objects_s
+        last_ns, every_s = self._objects_ns, self.config.objects_s
+        due = last_ns is None or 0 < every_s <= (observation.stamp_ns - last_ns) * 1e-9
         pose = found.T_world_camera
         if not self.estimator.scene.objects or not due or pose is None:
             return replace(found, objects=self._objects)

@@ -10,7 +10,7 @@ import pytest
 from analytic_field import camera_at
 from small_place import CAMERA, PLACE, SECOND, VIEW, estimator, observation, picture
 
-from fast_inerf_ros.estimator.config import TrackerConfig
+from fast_inerf_ros.estimator.config import EstimatorConfig, TrackerConfig
 from fast_inerf_ros.estimator.estimate import Source, Status, TrackingState
 from fast_inerf_ros.estimator.following import (
     Followed,
@@ -288,3 +288,41 @@ def test_the_information_of_an_alignment_is_of_body_twists_of_the_camera():
     ratio = np.diag(found.information) / np.diag(fresh.information)
     # The share of the keyframe that is still in view makes all of it smaller alike.
     assert np.ptp(np.log(ratio)) < 1.0
+
+
+def strange():
+    """Another place."""
+    return np.random.default_rng(3).integers(0, 256, (120, 160, 3)).astype(np.uint8)
+
+
+def test_while_nothing_is_found_only_landmarks_are_asked_between_two_tries():
+    tracker = Tracker(estimator(), TrackerConfig(retry_s=0.35))
+    found = [
+        stages(tracker.update(observation(strange(), number * PERIOD))) for number in range(9)
+    ]
+    assert [k for k, names in enumerate(found) if "hypotheses" in names] == [0, 4, 8]
+    assert all(names == ["landmarks"] for k, names in enumerate(found) if k % 4)
+    assert tracker.state is TrackingState.INITIALISING
+    assert close(tracker.update(observation(picture(VIEW), 9 * PERIOD)), VIEW)
+
+
+def test_a_prior_is_tried_at_once():
+    tracker = Tracker(estimator(), TrackerConfig(retry_s=100.0))
+    tracker.update(observation(strange(), 0))
+    tracker.reset(PosePrior(VIEW))
+    tracked = tracker.update(observation(strange(), PERIOD))
+    assert "hypotheses" in stages(tracked)
+
+
+def test_an_estimate_without_time_still_takes_what_landmarks_are_sure_of():
+    hurried = estimator().estimate(observation(picture(VIEW)), budget_s=0.0)
+    assert hurried.status is Status.LOCALISED
+    assert pose_errors(hurried.T_world_camera, VIEW).translation < 0.003
+
+
+def test_without_time_one_hypothesis_is_refined_and_no_views_are_searched():
+    config = EstimatorConfig()
+    found = estimator(config).estimate(observation(strange()), PosePrior(VIEW), budget_s=0.0)
+    assert found.status is Status.LOST
+    assert [timing.stage for timing in found.timings].count("refinement") == 1
+    assert "views" not in [timing.stage for timing in found.timings]

@@ -114,7 +114,14 @@ def rows(figures: Figures) -> list[tuple[str, str]]:
         ]
     states = ", ".join(f"{name} {count}" for name, count in figures.states.items())
     transforms = ", ".join(f"{name}: {count}" for name, count in figures.transforms.items())
-    return [*found, ("states reported", states or "none"), ("transforms", transforms or "none")]
+    values = figures.diagnostics.get(CAMERA_STATUS, {})
+    return [
+        *found,
+        ("states reported", states or "none"),
+        ("transforms", transforms or "none"),
+        ("objects in view", values.get("objects") or "none"),
+        ("objects moved", values.get("objects_moved") or "none"),
+    ]
 
 
 def _two(values: Floats, unit: str, factor: float, digits: int) -> str:

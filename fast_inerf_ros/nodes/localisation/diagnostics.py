@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
-from fast_inerf_ros.estimator.estimate import TrackingState
+from fast_inerf_ros.estimator.estimate import ObjectEstimate, TrackingState
 from fast_inerf_ros.nodes.localisation.pipeline import PipelineStatus
 
 LEVELS = {
@@ -56,11 +56,17 @@ def camera_values(pipeline: PipelineStatus) -> dict[str, str]:
             "score": f"{estimate.score:.4f}",
             "source": estimate.source.value,
             "reason": estimate.reason,
+            "objects": _names(item for item in estimate.objects if not item.moved),
+            "objects_moved": _names(item for item in estimate.objects if item.moved),
         }
         values |= {
             f"{timing.stage}_ms": f"{timing.seconds * 1e3:.2f}" for timing in estimate.timings
         }
     return values | {name: str(count) for name, count in pipeline.counts.items()}
+
+
+def _names(objects: Iterable[ObjectEstimate]) -> str:
+    return ", ".join(item.label for item in objects)
 
 
 def status(

@@ -21,19 +21,27 @@ from fast_inerf_ros.inerf.landmarks import Matches
 TOLERANCE = 3.0
 """How much farther than its own landmarks may be off those may be that a pose is compared with."""
 
-N_PARTS = 2
-"""Bits that the search is done in."""
+PART = 200
+"""Features that are searched at a time."""
 
 
 class LandmarkCheck:
     """A search for the landmarks of one image.
 
-    T_world_camera: where tracking says that the image was taken.
+    T_world_camera: where tracking says that the image was taken. quick: by few features of a
+    small image.
     """
 
-    def __init__(self, sources: Sources, observation: Observation, T_world_camera: SE3) -> None:
+    def __init__(
+        self,
+        sources: Sources,
+        observation: Observation,
+        T_world_camera: SE3,
+        *,
+        quick: bool = True,
+    ) -> None:
         self.observation, self.T_world_camera = observation, T_world_camera
-        self._sources = sources
+        self._sources, self._quick = sources, quick
         self._steps = self._search()
         self._found: Hypothesis | None = None
 
@@ -62,20 +70,20 @@ class LandmarkCheck:
         if inliers is None:
             return False
         pixels = np.asarray(camera.project(self.T_world_camera.inverse() @ inliers.points))
-        limit = TOLERANCE * self._sources.max_error_px(camera, quick=True)
+        limit = TOLERANCE * self._sources.max_error_px(camera, quick=self._quick)
         with np.errstate(invalid="ignore"):
             return bool(np.median(np.linalg.norm(pixels - inliers.pixels, axis=-1)) <= limit)
 
     def _search(self) -> Iterator[bool]:
-        features = self._sources.features(self.observation, quick=True)
+        features = self._sources.features(self.observation, quick=self._quick)
         landmarks = self._sources.landmarks
         if features is None or landmarks is None:
             return
         yield True
         matches: Matches | None = None
-        for part in landmarks.match_in_parts(features, N_PARTS):
+        for part in landmarks.match_in_parts(features, max(1, len(features) // PART)):
             matches = part
             yield True
         assert matches is not None  # the last part has them
-        located = self._sources.located(matches, self.observation.camera, quick=True)
+        located = self._sources.located(matches, self.observation.camera, quick=self._quick)
         self._found = None if located is None else of_landmarks(located, matches)

@@ -50,6 +50,7 @@ class Stream:
         self._follower = Follower(options, generator)
         self._landmarks: TrackedLandmarks | None = None
         self._check: LandmarkCheck | None = None
+        self._in_vain = False
 
     @property
     def has_landmarks(self) -> bool:
@@ -142,9 +143,14 @@ class Stream:
         return self._answer(observation, start, spread, evidence, clock)
 
     def begin_check(self, observation: Observation, T_world_camera: SE3) -> None:
-        """Have landmarks asked anew, if that is not being done: see ``go_on_checking``."""
+        """Have landmarks asked anew, if that is not being done: see ``go_on_checking``.
+
+        Thoroughly, where the last time few of them did not tell.
+        """
         if self._check is None:
-            self._check = LandmarkCheck(self.estimator.sources, observation, T_world_camera)
+            self._check = LandmarkCheck(
+                self.estimator.sources, observation, T_world_camera, quick=not self._in_vain
+            )
 
     def go_on_checking(self) -> int | None:
         """Do the next bit of a check; the stamp of its image where it has just succeeded.
@@ -155,7 +161,7 @@ class Stream:
         check = self._check
         if check is None or not check.advance():
             return None
-        self._check = None
+        self._check, self._in_vain = None, check.found is None
         if check.found is None:
             return None
         if not check.confirms:

@@ -22,6 +22,7 @@ from fast_inerf_ros.estimator.landmark_check import LandmarkCheck
 from fast_inerf_ros.estimator.landmark_tracking import TrackedLandmarks
 from fast_inerf_ros.estimator.motion import Motion
 from fast_inerf_ros.estimator.observation import PosePrior
+from fast_inerf_ros.estimator.sources import Sources
 from fast_inerf_ros.estimator.tracker import Tracker
 from fast_inerf_ros.evaluation.poses import pose_errors
 from fast_inerf_ros.geometry.se3 import SE3
@@ -157,8 +158,8 @@ def test_landmarks_are_searched_anew_while_others_are_tracked():
         exchanged.append(tracker._stream._landmarks is not before)
         assert stages(tracked) == ["track", "examine"] or number == 0
         assert close(tracked, pose)
-    # Begun with the images 4 and 8, as the first later than check_s; four bits each.
-    assert [number for number, new in enumerate(exchanged) if new] == [0, 7, 11]
+    # Begun with the images 4 and 8, as the first later than check_s; three bits each.
+    assert [number for number, new in enumerate(exchanged) if new] == [0, 6, 10]
 
 
 def test_landmarks_that_are_tracked_at_a_wrong_place_are_put_right():
@@ -188,6 +189,19 @@ def test_landmarks_that_no_search_confirms_are_given_up(monkeypatch):
     assert ways[4] == ["landmarks", "adopt"]
 
 
+def test_a_check_that_is_not_sure_is_followed_by_a_thorough_one(monkeypatch):
+    tracker, pose = Tracker(estimator(), TrackerConfig(check_s=0.15)), way(1)[0]
+    tracker.update(observation(picture(pose), 0))
+    monkeypatch.setattr(Sources, "located", lambda *_, quick=False: None)
+    modes = []
+    for number in range(1, 5):
+        tracker.locate(observation(picture(pose), number * PERIOD))
+        modes.append(tracker._stream._check and tracker._stream._check._quick)
+        for _ in range(20):
+            tracker.catch_up()
+    assert modes == [None, True, False, False]
+
+
 def test_what_can_wait_is_done_after_the_answer():
     """An answer costs no search; ``catch_up`` does it."""
     tracker, poses = Tracker(estimator(), TrackerConfig(check_s=0.3)), way(8)
@@ -195,7 +209,7 @@ def test_what_can_wait_is_done_after_the_answer():
         located = tracker.locate(observation(picture(pose), number * PERIOD))
         assert close(located, pose, distance=0.02)
     assert tracker._checked_ns == 0
-    for _ in range(4):
+    for _ in range(3):
         tracker.catch_up()
     assert tracker._checked_ns == 3 * PERIOD
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
+import runpy
 import shlex
+import sys
+import warnings
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,6 +63,29 @@ def links(page: Path) -> list[tuple[str, str]]:
     plain = FENCED.sub("", page.read_text(encoding="utf-8"))
     targets = [target for target in re.findall(r"\]\(([^)\s]+)\)", plain) if "://" not in target]
     return [(path, anchor) for path, _, anchor in (target.partition("#") for target in targets)]
+
+
+@cache
+def help_of(module: str) -> set[str]:
+    """What a module says of its options, in this process: starting one for each takes minutes."""
+    said, arguments = io.StringIO(), sys.argv
+    sys.argv = [module, "--help"]
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(said),
+            contextlib.suppress(SystemExit),
+        ):
+            warnings.simplefilter("ignore", RuntimeWarning)  # the module is imported already
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+    finally:
+        sys.argv = arguments
+    return set(re.findall(r"--[A-Za-z][\w.-]*", said.getvalue()))
+
+
+def flags(words: list[str]) -> set[str]:
+    """Options among the words of a command line."""
+    return {word.split("=")[0] for word in words if re.match(r"--[A-Za-z]", word)}
 
 
 def _parts(line: str) -> list[str]:

@@ -22,6 +22,8 @@ from fast_inerf_ros.fields.vanilla_options import (
 from fast_inerf_ros.fields.vanilla_setting import VanillaSetting
 from fast_inerf_ros.fields.vanilla_trainer import VanillaTrainer
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 KEYS = (
     "global_step",
     "network_fn_state_dict",

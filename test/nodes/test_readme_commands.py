@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import io
 import re
-import runpy
 import sys
-import warnings
-from functools import cache
 
 import documents
 import pytest
-from documents import ROOT
+from documents import ROOT, flags, help_of
 
 EXECUTABLES = dict(re.findall(r'"(\w+)": "([\w.]+):main"', (ROOT / "setup.py").read_text()))
 SEEDS_OWN = {"inerf": {"--config"}}
@@ -38,28 +33,6 @@ def fenced():
         text = "".join(documents.blocks(page, "sh"))
         found += [c for c in documents.commands(page) if c.words[0] in text]
     return found
-
-
-@cache
-def help_of(module):
-    """What a module says of its options, in this process: starting one for each takes minutes."""
-    said, arguments = io.StringIO(), sys.argv
-    sys.argv = [module, "--help"]
-    try:
-        with (
-            warnings.catch_warnings(),
-            contextlib.redirect_stdout(said),
-            contextlib.suppress(SystemExit),
-        ):
-            warnings.simplefilter("ignore", RuntimeWarning)  # the module is imported already
-            runpy.run_module(module, run_name="__main__", alter_sys=True)
-    finally:
-        sys.argv = arguments
-    return set(re.findall(r"--[A-Za-z][\w.-]*", said.getvalue()))
-
-
-def flags(words):
-    return {word.split("=")[0] for word in words if re.match(r"--[A-Za-z]", word)}
 
 
 @pytest.mark.parametrize("command", fenced(), ids=str)

@@ -82,6 +82,13 @@ def test_no_part_is_begun_without_time_for_it(tmp_path):
     assert bench.run_all([part], 1.0, quick=True)["late"]["reason"] == "no time was left"
 
 
+def test_more_time_for_the_series_is_more_for_each_part(tmp_path):
+    slow = python("import time; time.sleep(60)")
+    part = Part("slow", slow, tmp_path / "a.json", 0.01, needs_data=False)
+    found = bench.run_all([part], 1800.0, quick=True)["slow"]
+    assert found["reason"] == "not done within 2 s"
+
+
 def test_the_series_fits_its_time_and_names_only_programs_that_exist(tmp_path):
     for quick in (True, False):
         places = Places(tmp_path, tmp_path, quick)

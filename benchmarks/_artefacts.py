@@ -68,6 +68,7 @@ def artefacts(folder: Path, data: Path, amounts: Amounts) -> Iterator[Artefact]:
     yield _walk(folder)
     yield _vanilla(folder, amounts)
     yield _detector(folder / "posecnn", amounts)
+    yield _ycb_table(folder / "ycb", amounts)
 
 
 def _fields(folder: Path, amounts: Amounts) -> Iterator[Artefact]:
@@ -140,3 +141,14 @@ def _detector(folder: Path, amounts: Amounts) -> Artefact:
         make = "fast_inerf_ros.datasets.synthetic.generate_tabletop"
         commands.insert(0, module(make, *images))
     return Artefact("PoseCNN of the tabletop", (folder / "tabletop.pt",), tuple(commands))
+
+
+def _ycb_table(folder: Path, amounts: Amounts) -> Artefact:
+    words = [folder, "--images", amounts.n_images * 2 // 3]
+    words += ["--field-seconds", amounts.field_seconds[-1]]
+    words += ["--detector-seconds", amounts.detector_seconds / 2]
+    return Artefact(
+        "table of the seed's objects",
+        (folder / "landmarks.npz",),
+        (module("benchmarks._ycb_place", *words),),
+    )

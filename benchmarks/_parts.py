@@ -208,6 +208,19 @@ def _node(places: Places) -> Part:
     )
 
 
+def _ycb_table(places: Places) -> Part:
+    folder = places.artefacts / "ycb"
+    words = [folder, *(["--most", 2] if places.quick else []), *_output(places, "ycb_table")]
+    return Part(
+        "ycb_table",
+        module("benchmarks.ycb_table", *words),
+        places.result("ycb_table"),
+        2 if places.quick else 6,
+        needs=(folder / "landmarks.npz",),
+        needs_data=False,
+    )
+
+
 def _growth(places: Places) -> Part:
     field = places.artefacts / "fields" / "fox.npz"
     words = ["--field", field, *(["--quick"] if places.quick else []), *_output(places, "growth")]

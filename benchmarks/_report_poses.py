@@ -31,6 +31,7 @@ CHI_SQUARED = ((0.5, 5.348), (0.9, 10.645), (0.95, 12.592))
 def pose_sections(found: Found) -> Iterator[str]:
     """All of them."""
     yield from found.section("Held-out photographs through the node", "photographs", _node_photos)
+    yield from found.section("The seed's own situation", "ycb_table", _node_photos)
     yield from found.section("No start: photographs", "localisation_photographs", _no_start)
     yield from found.section("No start: tabletop", "localisation_tabletop", _no_start)
     yield from found.section("A stream of images", "localisation_tracking", _tracking)

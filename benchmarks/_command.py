@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
@@ -60,12 +61,9 @@ def end_on_request() -> None:
 
 def _end(child: subprocess.Popen[bytes]) -> None:
     """End the child's own session, which is nothing but it and what it started."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(child.pid, number)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(GRACE_S)
-        except subprocess.TimeoutExpired:
-            continue
-        except ProcessLookupError:
-            break
+        os.killpg(child.pid, signal.SIGKILL)  # what it started may not have heard
     child.wait()

@@ -2,7 +2,8 @@
 
 The field shows the scene as it was. Where the pose explains the image, but not the pixels whose
 rendered surface lies in the box of an object, that object has moved or is hidden; it is left out
-of the pose and reported.
+of the pose and reported. So is one that PoseCNN sees elsewhere, and nowhere near its place, if its
+pixels do not say clearly that it is there.
 """
 
 from __future__ import annotations
@@ -30,6 +31,15 @@ FEWEST_PIXELS = 24
 UNLIKE = 0.35
 """Correlation of an object's pixels below which it is not there any more."""
 
+LIKE = 0.8
+"""Correlation of an object's pixels from which it is there, whatever else looks like it."""
+
+SEEN_CLEARLY = 0.6
+"""Score of a detection from which it says that an object is elsewhere."""
+
+SIGMAS = 3.0
+"""How far off, in standard deviations, a detection of an object at its place may be."""
+
 
 def object_estimates(
     comparison: Comparison,
@@ -46,12 +56,44 @@ def object_estimates(
         if int(shown.sum()) < FEWEST_PIXELS:
             continue
         alike = correlation(comparison.image[shown], comparison.rendered[shown])
-        moved = alike < UNLIKE
+        absent = alike < LIKE and _is_elsewhere(item, T_world_camera, objects, detections)
+        moved = alike < UNLIKE or absent
         gone |= shown & moved
         pose = _seen_pose(item, T_world_camera, detections)
         score = float(np.clip(alike, 0.0, 1.0))
         found.append(ObjectEstimate(item.label, instance, pose, moved, score))
     return tuple(found), gone
+
+
+def _is_elsewhere(
+    item: SceneObject,
+    T_world_camera: SE3,
+    objects: Sequence[SceneObject],
+    detections: Sequence[Detection],
+) -> bool:
+    """Whether the class of an object is seen clearly, but not at its place or at another's."""
+    seen = [d for d in detections if d.label == item.label and d.score >= SEEN_CLEARLY]
+    alike = [other for other in objects if other.label == item.label]
+    T_camera_world = T_world_camera.inverse()
+    if any(_is_at(d, T_camera_world, item) for d in seen):
+        return False
+    return any(not any(_is_at(d, T_camera_world, other) for other in alike) for d in seen)
+
+
+def _is_at(detection: Detection, T_camera_world: SE3, item: SceneObject) -> bool:
+    """Whether a detection may be of an object at its place: within half of its size.
+
+    Along the line of sight there is also the doubt about the depth.
+    """
+    there = np.asarray((T_camera_world @ item.T_world_object).translation)
+    found = np.asarray(detection.T_camera_object.translation)
+    along = found / max(float(np.linalg.norm(found)), 1e-9)
+    offset = found - there
+    far = float(offset @ along)
+    aside = float(np.linalg.norm(offset - far * along))
+    margin = 0.5 * max(item.extent)
+    deviation = detection.log_depth_deviation * max(detection.depth, 1e-9)
+    return aside <= margin and abs(far) <= margin + SIGMAS * deviation
 
 
 def pixels_of(comparison: Comparison, item: SceneObject) -> Mask:

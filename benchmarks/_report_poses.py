@@ -36,6 +36,7 @@ def pose_sections(found: Found) -> Iterator[str]:
     yield from found.section("No start: tabletop", "localisation_tabletop", _no_start)
     yield from found.section("A stream of images", "localisation_tracking", _tracking)
     yield from found.section("Refinement from a wrong start", "solvers", _solvers)
+    yield from found.section("One refinement", "solver_latency", _one_refinement)
     yield from found.section("Against the seed's loop", "seed_loop", _seed_loop)
     yield from found.section("Trust", "localisation_trust", _trust)
     yield from found.section("Latency by stage", "localisation_photographs", _stages)
@@ -142,6 +143,15 @@ def _solvers(content: dict[str, Any]) -> Iterator[str]:
                 "share",
             ),
         )
+
+
+def _one_refinement(content: dict[str, Any]) -> Iterator[str]:
+    trials = content["latency"]
+    rows = [
+        (name, share([_succeeded(t) for t in own]), *_milliseconds(own))
+        for name, own in _grouped(trials, lambda trial: trial["case"]["scene"]).items()
+    ]
+    yield table(("320x240, at most 10° off", "succeed", "median", "95 %"), rows)
 
 
 def _succeeded(trial: Trial) -> bool:

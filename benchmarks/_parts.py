@@ -127,6 +127,7 @@ def _localisation(places: Places) -> Iterator[Part]:
     common = ["--fields", artefacts / "fields", "--folds", artefacts / "folds"]
     common += ["--landmarks", artefacts / "landmarks", "--output", places.results]
     tables = ["--layouts", *layouts] if layouts else []
+    few = ["--most", 1, "--scenes", "fox"] if places.quick else ["--most", 3]
     first = artefacts / "tabletops" / f"layout_{FIRST_LAYOUT}" / "route.npz"
     field = artefacts / "fields" / "lego.npz"
     for name, words, minutes, needs in (
@@ -134,7 +135,7 @@ def _localisation(places: Places) -> Iterator[Part]:
         ("tabletop", tables, (1, 3), (first,)),
         ("tracking", [*tables, "--real-time"], (1, 3), (first,)),
         ("speed", [*tables, "--most", 90], (0.5, 1), (first,)),
-        ("trust", [*tables, *(["--most", 1] if places.quick else [])], (1.5, 10), (field,)),
+        ("trust", [*tables, *few], (2, 15), (field,)),
     ):
         result = f"localisation_{name}"
         yield Part(
@@ -157,7 +158,7 @@ def _solvers(places: Places) -> Iterator[Part]:
     words = [*common, "--rows", "success", "--scenes", *scenes, "--solvers", *solvers]
     words += ["--folds", 1 if places.quick else 5, "--layouts", 3]
     for name, more, minutes in (
-        ("solvers", words, (2, 15)),
+        ("solvers", words, (2, 12)),
         ("solver_latency", [*common, "--rows", "latency", "--scenes", "lego"], (0.5, 1)),
         ("seed_loop", [*common, "--rows", "seed", "--seed-starts", 1], (3, 5)),
     ):

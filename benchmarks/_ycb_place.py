@@ -35,8 +35,8 @@ def main() -> int:
     end_on_request()
     folder = arguments.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    for output, command in commands(folder, root / "ycb_mesh" / "model", arguments):
-        if not output.exists():
+    for output, making in commands(folder, root / "ycb_mesh" / "model", arguments):
+        for command in making if not output.exists() else []:
             ended = run(command)
             if ended.status:
                 return ended.status
@@ -59,8 +59,8 @@ def parsed() -> argparse.Namespace:
 
 def commands(
     folder: Path, meshes: Path, arguments: argparse.Namespace
-) -> list[tuple[Path, list[str]]]:
-    """Results, and what makes them."""
+) -> list[tuple[Path, list[list[str]]]]:
+    """Results, and what makes them; trainings leave files before they are finished, too."""
     generator = "fast_inerf_ros.datasets.synthetic.generate_tabletop"
     objects = ["--meshes", meshes, "--n-boxes", 0, "--n-cans", 0]
     photographs = ["--format", "nerf", "--layout-seed", LAYOUT_SEED, "--no-depth"]
@@ -78,21 +78,32 @@ def commands(
         for (name, path), words in zip(paths.items(), (photographs, images), strict=True)
     }
     return [
-        (paths["photographs"], make["photographs"]),
-        (folder / "field" / "field.npz", module("fast_inerf_ros.nodes.train_nerf", *field)),
-        (paths["images"], make["images"]),
-        (folder / "network" / "best.pt", module("fast_inerf_ros.nodes.train_posecnn", *network)),
+        (paths["photographs"], [make["photographs"]]),
+        (
+            folder / "field.npz",
+            [
+                module("fast_inerf_ros.nodes.train_nerf", *field),
+                module("benchmarks._keep", folder / "field" / "field.npz", folder / "field.npz"),
+            ],
+        ),
+        (paths["images"], [make["images"]]),
+        (
+            folder / "detector.pt",
+            [
+                module("fast_inerf_ros.nodes.train_posecnn", *network),
+                module("benchmarks._keep", folder / "network" / "best.pt", folder / "detector.pt"),
+            ],
+        ),
     ]
 
 
 def join(folder: Path) -> None:
     """Write scene.yaml and the seed's folders."""
     scene = load_scene(folder / "photographs" / "scene.yaml")
-    shutil.copyfile(folder / "network" / "best.pt", folder / "detector.pt")
     objects = tuple(
         dataclasses.replace(item, mesh=f"photographs/{item.mesh}") for item in scene.objects
     )
-    field = FieldReference("field/field.npz")
+    field = FieldReference("field.npz")
     placed = dataclasses.replace(scene, objects=objects, field=field, detector="detector.pt")
     save_scene(placed, folder / "scene.yaml")
     observed = folder / "seed" / "data" / MODEL / "obs_imgs"
@@ -103,7 +114,7 @@ def join(folder: Path) -> None:
         frame["file_path"] = str(Path("../../../../photographs") / frame["file_path"])
     (observed / "transforms.json").write_text(json.dumps(content))
     (folder / "seed" / "checkpoints").mkdir()
-    (folder / "seed" / "checkpoints" / f"{MODEL}.npz").symlink_to(folder / "field" / "field.npz")
+    (folder / "seed" / "checkpoints" / f"{MODEL}.npz").symlink_to(folder / "field.npz")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -83,9 +84,9 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.update(environment(1 + os.getpid() % 100))
     results: list[dict[str, Any]] = []
     for folder in arguments.scenes:
-        posed, depth = held_out(folder, arguments.most)
+        posed, chosen, depth = held_out(folder, arguments.most)
         for way, options in ways_of(folder).items():
-            asked = asked_of(folder / "scene.yaml", posed, depth, options)
+            asked = asked_of(folder / "scene.yaml", posed, chosen, depth, options)
             print(table(folder, way, asked), flush=True)
             results.append(
                 {"scene": str(folder), "name": folder.resolve().name, "way": way, "depth": depth}
@@ -106,17 +107,18 @@ def parsed(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def held_out(folder: Path, most: int) -> tuple[PosedImages, float]:
-    """The photographs that a scene was evaluated on, in its world, and d."""
+def held_out(folder: Path, most: int) -> tuple[PosedImages, list[int], float]:
+    """The photographs of a scene in its world, which of them it was evaluated on, and d."""
     config = load(TrainNerfConfig, folder / "field" / "config.yaml")
     posed = in_world_of(
         load_scene(folder / "scene.yaml"), load_dataset(config.data, config.dataset)
-    ).split("test")
+    )
+    chosen = [int(index) for index in posed.splits.test]
     evaluation = load_evaluation(folder / "evaluation")
     names = [item.name for item in evaluation.photographs]
-    if list(posed.names) != names or evaluation.depth is None:
+    if [posed.names[index] for index in chosen] != names or evaluation.depth is None:
         raise SystemExit(f"{folder}: the data set is not what the scene was evaluated on")
-    return posed.subset(np.arange(len(posed))[:most]), evaluation.depth
+    return posed, chosen[:most], evaluation.depth
 
 
 def ways_of(folder: Path) -> dict[str, list[str]]:
@@ -125,11 +127,16 @@ def ways_of(folder: Path) -> dict[str, list[str]]:
     return {way: options for way, options in WAYS.items() if has_detector or way == "default"}
 
 
-def asked_of(scene: Path, posed: PosedImages, depth: float, options: list[str]) -> list[Asked]:
-    """Record the photographs, run the node in a scene with options, and ask about each."""
+def asked_of(
+    scene: Path, posed: PosedImages, chosen: Sequence[int], depth: float, options: list[str]
+) -> list[Asked]:
+    """Record some photographs, run the node in a scene with options, and ask about each.
+
+    chosen: their indices. depth: the unit of distances, metres.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_recording(folder / "bag", posed)
+        write_recording(folder / "bag", posed, chosen)
         command = module("fast_inerf_ros.nodes.pose_estimator", "--scene", scene, *options)
         command += ["--image-topics", IMAGE_TOPIC, "--max-age", "0"]
         command += ["--diagnostics-period", "0.2"]
@@ -139,27 +146,32 @@ def asked_of(scene: Path, posed: PosedImages, depth: float, options: list[str]) 
         ):
             node.wait_until_active(lambda: running.poll() is None)
             bag = folder / "bag"
-            return [ask(node, bag, posed, index, depth) for index in range(len(posed))]
+            return [
+                compared(posed, index, *ask(node, bag, number), depth)
+                for number, index in enumerate(chosen)
+            ]
 
 
-def write_recording(path: Path, posed: PosedImages) -> None:
+def write_recording(path: Path, posed: PosedImages, chosen: Sequence[int]) -> None:
     """Write images, CameraInfo and true poses as a rosbag2, one every ``PERIOD_S``."""
     with BagWriter(path, "mcap", "rgb8") as writer:
-        for index in range(len(posed)):
+        for number, index in enumerate(chosen):
             image = (posed.colors(index, BACKGROUND) * 255).round().astype(np.uint8)
-            writer.write(stamp_of(index), image, posed.cameras[index], posed.T_world_camera[index])
+            writer.write(
+                stamp_of(number), image, posed.cameras[index], posed.T_world_camera[index]
+            )
 
 
-def stamp_of(index: int) -> int:
-    """Nanoseconds."""
-    return START_NS + index * PERIOD_S * 10**9
+def stamp_of(number: int) -> int:
+    """Nanoseconds of a photograph of the recording."""
+    return START_NS + number * PERIOD_S * 10**9
 
 
-def ask(node: AskedNode, bag: Path, posed: PosedImages, index: int, depth: float) -> Asked:
-    """Play one photograph and compare the answer."""
+def ask(node: AskedNode, bag: Path, number: int) -> tuple[Answer, float]:
+    """Play one photograph; the answer, and the seconds until it came."""
 
     def send() -> None:
-        part = ["--start-offset", index * PERIOD_S, "--duration", PERIOD_S / 2]
+        part = ["--start-offset", number * PERIOD_S, "--duration", PERIOD_S / 2]
         command = module("fast_inerf_ros.nodes.replay", bag, *part)
         command += ["--wait-for-subscribers", "60"]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -167,12 +179,11 @@ def ask(node: AskedNode, bag: Path, posed: PosedImages, index: int, depth: float
             raise SystemExit(f"replay failed: {done.stderr}")
 
     began = time.monotonic()
-    answer = node.ask(stamp_of(index), send)
-    return compared(posed, index, answer, depth, time.monotonic() - began)
+    return node.ask(stamp_of(number), send), time.monotonic() - began
 
 
 def compared(
-    posed: PosedImages, index: int, answer: Answer, depth: float, seconds: float
+    posed: PosedImages, index: int, answer: Answer, seconds: float, depth: float
 ) -> Asked:
     """The answer with its errors."""
     angle = distance = None

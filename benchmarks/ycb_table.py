@@ -23,7 +23,6 @@ import torch
 from benchmarks._ycb_place import MODEL
 from benchmarks.photographs import WAYS, Asked, asked_of, table
 from fast_inerf_ros.datasets.load import load_dataset
-from fast_inerf_ros.datasets.posed_images import PosedImages
 from fast_inerf_ros.experiments.run_inerf import main as run_inerf
 from fast_inerf_ros.io.atomic import write_text
 from fast_inerf_ros.nodes.distribution import environment
@@ -42,15 +41,17 @@ def main() -> int:
     os.environ.update(environment(1 + os.getpid() % 100))
     torch.set_num_threads(os.cpu_count() or 1)
     folder = arguments.folder.absolute()
-    posed = load_dataset(folder / "photographs").split("test")
-    count = min(arguments.most, len(posed))
+    posed = load_dataset(folder / "photographs")
+    chosen = [int(index) for index in posed.splits.test[: arguments.most]]
     results = []
     for solver in ("adam", "keyframe"):
-        asked = [as_the_seed(folder, posed, index, solver) for index in range(count)]
+        asked = [
+            as_the_seed(folder, number, posed.names[index], solver)
+            for number, index in enumerate(chosen)
+        ]
         results.append(record(folder, f"run_inerf, {solver}", asked))
     for way, options in WAYS.items():
-        chosen = posed.subset(range(count))
-        asked = asked_of(folder / "scene.yaml", chosen, 1.0, options)
+        asked = asked_of(folder / "scene.yaml", posed, chosen, 1.0, options)
         results.append(record(folder, f"node, {way}", asked))
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     write_text(arguments.output, json.dumps(results, indent=1, allow_nan=False) + "\n")
@@ -66,12 +67,12 @@ def parsed() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def as_the_seed(folder: Path, posed: PosedImages, index: int, solver: str) -> Asked:
-    """Type the seed's command for one photograph, and read its result."""
+def as_the_seed(folder: Path, number: int, name: str, solver: str) -> Asked:
+    """Type the seed's command for one photograph, by its number, and read its result."""
     seed = folder / "seed"
     with tempfile.TemporaryDirectory() as output:
         words = ["--data_dir", seed / "data", "--ckpt_dir", seed / "checkpoints"]
-        words += ["--model_name", MODEL, "--obs_img_num", index, "--output_dir", output]
+        words += ["--model_name", MODEL, "--obs_img_num", number, "--output_dir", output]
         words += ["--posecnn_dir", folder / "detector.pt", "--scene", folder / "scene.yaml"]
         status = run_inerf([*map(str, words), *PROPS, "--solver", solver])
         if status == 2:
@@ -79,7 +80,7 @@ def as_the_seed(folder: Path, posed: PosedImages, index: int, solver: str) -> As
         found = json.loads((Path(output) / MODEL / "result.json").read_text())
     refined = status == 0
     return Asked(
-        posed.names[index],
+        name,
         "localised" if refined else "lost",
         "objects",
         0.0,

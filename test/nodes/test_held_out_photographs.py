@@ -55,7 +55,7 @@ def test_the_recording_has_pictures_and_lens_as_they_are(place, tmp_path):
     posed = write_data(
         tmp_path, [voxel_place.picture(field, pose, LENS) for pose in poses], poses, LENS
     )
-    photographs.write_recording(tmp_path / "bag", posed)
+    photographs.write_recording(tmp_path / "bag", posed, [0, 1])
     bag = Bag(tmp_path / "bag")
     kinds = {"/camera/image_raw": Image, "/camera/camera_info": CameraInfo}
     heard = {name: [] for name in kinds}
@@ -80,7 +80,7 @@ def test_each_photograph_is_asked_alone_and_what_shows_nothing_known_is_lost(pla
     noise = np.random.default_rng(3).integers(0, 256, (240, 320, 3), np.uint8)
     pictures = [voxel_place.picture(field, near), noise, voxel_place.picture(field, far)]
     posed = write_data(tmp_path, pictures, [near, near, far], voxel_place.CAMERA)
-    asked = photographs.asked_of(folder / "scene.yaml", posed, 1.0, ["--device", "cpu"])
+    asked = photographs.asked_of(folder / "scene.yaml", posed, range(3), 1.0, ["--device", "cpu"])
     assert [item.status for item in asked] == ["localised", "lost", "localised"]
     assert asked[0].within(0.5, 0.005)
     assert asked[2].within(0.5, 0.005)
@@ -124,9 +124,9 @@ def test_photographs_of_a_real_place_are_localised_by_the_node(small_fox, tmp_pa
     level = logging.getLogger().level
     assert build_scene([str(small_fox), "--output", str(tmp_path / "scene"), *QUICKLY]) == 0
     logging.getLogger().setLevel(level)
-    posed, depth = photographs.held_out(tmp_path / "scene", 2)
+    posed, chosen, depth = photographs.held_out(tmp_path / "scene", 2)
     assert posed.cameras[0].distortion_model == "plumb_bob"
     assert list(photographs.ways_of(tmp_path / "scene")) == ["default"]
-    asked = photographs.asked_of(tmp_path / "scene" / "scene.yaml", posed, depth, [])
-    assert len(asked) == 2
+    asked = photographs.asked_of(tmp_path / "scene" / "scene.yaml", posed, chosen, depth, [])
+    assert [item.name for item in asked] == [posed.names[index] for index in posed.splits.test[:2]]
     assert all(item.within(5.0, 0.05) for item in asked), asked

@@ -243,11 +243,14 @@ def distilled(teacher: VoxelField, training: PosedImages, steps: int) -> Vanilla
     points = DistilledPoints(teacher, training)
     for _ in range(steps):
         places, views, opacity, color = points.draw()
-        raw = student.networks.coarse(places, views)
+        raw = student.networks.coarse(places[:, None], views)[:, 0]
         found = 1.0 - torch.exp(-DISTILLED_STEP * torch.relu(raw[:, 3]))
-        error = (found - opacity).square() + opacity * (
-            torch.sigmoid(raw[:, :3]) - color
-        ).square().sum(-1)
+        # Squares alone leave a fog in empty space, which no picture shows but baking stores.
+        error = (
+            (found - opacity).abs()
+            + (found - opacity).square()
+            + opacity * (torch.sigmoid(raw[:, :3]) - color).square().sum(-1)
+        )
         optimizer.zero_grad()
         error.mean().backward()
         optimizer.step()

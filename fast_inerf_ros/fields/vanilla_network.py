@@ -174,7 +174,12 @@ class NerfNetwork(nn.Module):
 
         directions: unit view directions (N, 3), ignored by networks that do not depend on them.
         Channels: colour before the sigmoid, density before the ReLU.
+
+        Raises:
+            InputError: Other shapes, which would be broadcast to something huge.
         """
+        if points.ndim != 3:
+            raise InputError(f"points: expected shape (N, S, 3), got {tuple(points.shape)}")
         hidden = self._trunk(positional_encoding(points, self.shape.position_frequencies))
         if self.shape.direction_frequencies is None:
             raw: torch.Tensor = self.output_linear(hidden)

@@ -363,3 +363,10 @@ def test_a_network_that_would_end_in_its_skip_connection_is_refused():
     architecture = VanillaArchitecture(depth=5)
     with pytest.raises(InputError, match="layers of a network"):
         VanillaField.untrained(architecture, VanillaSetting(), np.random.default_rng(0))
+
+
+def test_points_that_are_not_on_rays_are_refused():
+    """They would be broadcast against the directions, which takes gigabytes."""
+    network = foggy_field().networks.best
+    with pytest.raises(InputError, match=r"expected shape \(N, S, 3\), got \(7, 3\)"):
+        network(torch.zeros(7, 3), torch.zeros(7, 3))

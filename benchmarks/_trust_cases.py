@@ -27,7 +27,7 @@ N_NEAR, N_OTHER = 14, 5
 N_MOVED = (3, None)
 """Things that are put elsewhere in one picture each; None for all of them."""
 
-STRANGERS = range(1001, 1005)
+STRANGERS = range(1001, 1011)
 """Tabletops with the same objects, one picture of each among the foreign images."""
 
 SELDOM = 4
@@ -38,9 +38,10 @@ SELDOM = 4
 class Case:
     """A question to be judged. truth: None where there is none.
 
-    way: "estimate" asks the estimator, with the prior if there is one; "prior" refines the prior
-    alone, without landmarks; "once" does so without the solver's further starts, which is quick
-    and ends in wrong optima more often.
+    way: "estimate" asks the estimator, with the prior if there is one; "landmarks" refines what
+    landmarks say, if they say anything; "prior" refines the prior alone, without landmarks;
+    "once" does so without the solver's further starts, which is quick and ends in wrong optima
+    more often.
     """
 
     kind: str
@@ -88,6 +89,7 @@ def cases(
         yield Case("occluded", way, another(image), truth, prior)
     for image in strange[:N_OTHER]:
         yield Case("other", "once", another(image), None, start(0.0, 15.0))
+        yield Case("other", "landmarks", another(image), None)
     if long:
         yield Case("other", "estimate", another(strange[-1]), None)
     for index, image in enumerate(given.rearranged[number] if given.rearranged else ()):
@@ -95,7 +97,7 @@ def cases(
         if index == 0 or number % 2 == 0:
             yield Case("rearranged", "estimate", another(image), truth)
     # A camera that is rolled by a right angle sees the middle of the turned image.
-    yield Case("turned", "estimate", another(rolled(seen.image)), truth @ QUARTER)
+    yield Case("turned", "estimate", another(rolled(seen)), truth @ QUARTER)
     mirrored = np.ascontiguousarray(seen.image[:, ::-1])
     yield Case("turned", "once", another(mirrored), None, truth)
     yield Case("turned", "once", another(np.ascontiguousarray(seen.image[::-1])), None, truth)
@@ -107,13 +109,11 @@ QUARTER = SE3(SO3.exp(np.array([0.0, 0.0, np.pi / 2])), np.zeros(3))
 """T_camera_rolled of a camera whose image is that of ``rolled``."""
 
 
-def rolled(image: np.ndarray) -> np.ndarray:
-    """An image turned by a right angle about its middle, black where there is nothing."""
-    height, width = image.shape[:2]
-    middle = ((width - 1) / 2, (height - 1) / 2)
-    return np.asarray(
-        cv2.warpAffine(image, cv2.getRotationMatrix2D(middle, 90.0, 1.0), (width, height))
-    )
+def rolled(seen: Observation) -> np.ndarray:
+    """The image turned by a right angle about its principal point; black where it ends."""
+    camera = seen.camera
+    turn = cv2.getRotationMatrix2D((camera.cx, camera.cy), 90.0, 1.0)
+    return np.asarray(cv2.warpAffine(seen.image, turn, (camera.width, camera.height)))
 
 
 def turned(truth: SE3, angle_deg: float, depth: float, generator: np.random.Generator) -> SE3:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from benchmarks.localisation_records import counted
 from fast_inerf_ros.estimator.config import TrustOptions
-from fast_inerf_ros.estimator.trust import score_of
+from fast_inerf_ros.estimator.trust import covariance_factor, score_of
 from fast_inerf_ros.estimator.verification import Evidence
 
 Floats = npt.NDArray[np.float64]
@@ -25,10 +25,12 @@ BOUNDS = {50: 5.348, 90: 10.645, 95: 12.592}
 
 @dataclass(frozen=True)
 class Answers:
-    """One answer for each trial; of those without any pose the score is 0.
+    """One answer for each trial; the score is 0 where the solver refuses by itself.
 
-    right, wrong: of the pose; neither where there is none. kind: of the image. nees: NaN where
-    there is no truth. by_landmarks: whether they had a say in the pose.
+    right: a pose was found, and it is right. wrong: the pose is wrong, or there was none to find.
+    Neither: nothing was found, though the start was right already. kind: of the image. nees: with
+    the shipped factors, NaN where there is no truth. by_landmarks: whether they had a say in the
+    pose.
     """
 
     score: Floats
@@ -42,31 +44,34 @@ class Answers:
 
 def answers(trials: Sequence[Trial], score: Score = score_of) -> Answers:
     """What the estimator answers with a score: the best pose of each trial."""
-    chosen = [_best(trial["poses"], score) for trial in trials]
-    found = [pose is not None for _, pose in chosen]
-    poses = [pose or {} for _, pose in chosen]
-    right = np.array([bool(pose.get("right")) for pose in poses])
+    best = [max(t["poses"], key=lambda p: score(evidence_of(p)), default={}) for t in trials]
+    given = np.array([bool(pose.get("answer")) for pose in best])
+    right = np.array([bool(pose.get("right")) for pose in best])
+    pairs = zip(best, trials, strict=True)
+    nothing = np.array([not pose and trial["known"] for pose, trial in pairs])
     return Answers(
-        score=np.array([value for value, _ in chosen]),
-        right=right,
-        wrong=np.array(found) & ~right,
+        score=np.array([score(evidence_of(p)) if p.get("answer") else 0.0 for p in best]),
+        right=given & right,
+        wrong=~right & ~nothing,
         kind=np.array([trial["kind"] for trial in trials]),
-        angle_deg=_numbers(poses, "angle_deg"),
-        nees=_numbers(poses, "nees"),
-        by_landmarks=np.array([bool(pose.get("by_landmarks")) for pose in poses]),
+        angle_deg=_numbers(best, "angle_deg"),
+        nees=_numbers(best, "nees") * np.array([_change(pose) for pose in best]),
+        by_landmarks=np.array([bool(pose.get("by_landmarks")) for pose in best]),
     )
-
-
-def _best(poses: Sequence[Trial], score: Score) -> tuple[float, Trial | None]:
-    """The pose of the highest score, which is 0 where it is no answer."""
-    if not poses:
-        return 0.0, None
-    value, best = max(((score(evidence_of(p)), p) for p in poses), key=lambda pair: pair[0])
-    return (value if best["answer"] else 0.0), best
 
 
 def _numbers(poses: Sequence[Trial], key: str) -> Floats:
     return np.array([pose.get(key) for pose in poses], dtype=np.float64)
+
+
+def _change(pose: Trial) -> float:
+    """Factor of the covariance when it was recorded over the one that is shipped."""
+    if not pose:
+        return 1.0
+    agreeing = pose["evidence"]["agreeing"]
+    return float(
+        pose["factor"] / covariance_factor(TrustOptions(), pose["by_landmarks"], agreeing)
+    )
 
 
 def evidence_of(pose: Trial) -> Evidence:
@@ -98,15 +103,16 @@ def summary(found: Answers) -> str:
     """Lines of the table, at the shipped threshold."""
     taken, good = accepted(found), found.kind == "good"
     kept = taken & found.right
-    close = found.wrong & (found.angle_deg >= 5) & (found.angle_deg <= 15)
+    close = found.wrong & (found.score > 0) & (found.angle_deg >= 5) & (found.angle_deg <= 15)
     return "\n".join(
         [
             f"{int(found.right.sum())} right poses, {int(found.wrong.sum())} wrong ones "
             f"({int(close.sum())} of them 5 to 15 degrees off), "
-            f"{int((~found.right & ~found.wrong).sum())} without any; AUROC {area(found):.4f}",
+            f"{int((~found.right & ~found.wrong).sum())} not found; AUROC {area(found):.4f}",
             f"  wrong ones accepted {counted(taken[found.wrong])}; right ones accepted "
             f"{counted(kept[found.right])}, of good images {counted(kept[good])}",
-            f"  NEES of accepted right poses: {nees_line(found.nees[kept])}",
+            f"  NEES with landmarks: {nees_line(found.nees[kept & found.by_landmarks])}",
+            f"  NEES of colours alone: {nees_line(found.nees[kept & ~found.by_landmarks])}",
             *(f"  {line}" for line in kind_lines(found, taken)),
         ]
     )

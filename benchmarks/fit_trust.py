@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +24,12 @@ from benchmarks._trust_plots import plot_trust
 from benchmarks._trust_statistics import (
     Answers,
     Trial,
-    accepted,
     answers,
     evidence_of,
     joined,
     summary,
 )
+from fast_inerf_ros.estimator.config import TrustOptions
 from fast_inerf_ros.estimator.trust import NAMES, Weights, features, score_of
 
 Floats = npt.NDArray[np.float64]
@@ -44,8 +44,8 @@ def main() -> int:
     fitted, tested = (read(paths) for paths in (arguments.fit, arguments.test))
     found = fit(fitted, arguments.share)
     print(f"fitted on {', '.join(places(fitted))}: {found}")
-    for by_landmarks in (True, False):
-        print(f"  {factor_line(scored(fitted, found), by_landmarks)}")
+    for line in factor_lines(fitted):
+        print(f"  {line}")
     print(f"shipped, on the fitted scenes: {summary(answers(fitted))}")
     if tested:
         shipped = answers(tested)
@@ -78,8 +78,8 @@ def places(trials: Sequence[Trial]) -> list[str]:
 
 
 def fit(trials: Sequence[Trial], share: float) -> Weights:
-    """Weights of the score by logistic regression on all poses."""
-    poses = [(trial["place"], pose) for trial in trials for pose in trial["poses"]]
+    """Weights of the score by logistic regression on all poses that the solver lets pass."""
+    poses = [(t["place"], pose) for t in trials for pose in t["poses"] if pose["answer"]]
     inputs = np.array([features(evidence_of(pose)) for _, pose in poses])
     right = np.array([pose["right"] for _, pose in poses])
     counts = balanced(np.array([place for place, _ in poses]), right)
@@ -122,14 +122,40 @@ def scored(trials: Sequence[Trial], weights: Weights) -> Answers:
     return answers(trials, lambda evidence: score_of(evidence, weights))
 
 
-def factor_line(found: Answers, by_landmarks: bool) -> str:
-    """How much larger covariances should be than those that were recorded."""
-    taken = found.right & accepted(found) & (found.by_landmarks == by_landmarks)
-    what = "with landmarks" if by_landmarks else "of colours alone"
-    if not taken.any():
-        return f"no covariances {what}"
-    factor = found.nees[taken].mean() / 6.0
-    return f"covariances {what} should be {factor:.2f} times what they were"
+def factor_lines(trials: Sequence[Trial]) -> Iterator[str]:
+    """The factors of covariances that make errors most likely; each image counts as much."""
+    for by_landmarks, what in ((True, "with landmarks"), (False, "of colours alone")):
+        chosen = [
+            (trial["place"] + trial["image"], pose)
+            for trial in trials
+            for pose in trial["poses"]
+            if pose["right"] and pose["nees"] is not None
+            and pose["by_landmarks"] == by_landmarks
+            and score_of(evidence_of(pose)) >= TrustOptions().min_score
+        ]  # fmt: skip
+        if not chosen:
+            continue
+        image = np.array([name for name, _ in chosen])
+        counts = np.array([1.0 / np.sum(image == name) for name in image])
+        squared = np.array([pose["nees"] * pose["factor"] for _, pose in chosen])
+        doubt = np.array([1.0 - pose["evidence"]["agreeing"] for _, pose in chosen])
+        factor, growth = most_likely(squared, 0.0 * doubt if by_landmarks else doubt, counts)
+        yield f"covariances {what} should have a factor of {factor:.1f}, doubt {growth:.1f}"
+
+
+def most_likely(squared: Floats, doubt: Floats, counts: Floats) -> tuple[float, float]:
+    """Maximum likelihood of f and k, where errors have covariances f exp(k doubt).
+
+    squared: (n,) squared errors in units of covariances without any factor.
+    """
+
+    def cost(values: Floats) -> float:
+        logarithm = values[0] + values[1] * doubt
+        return float(counts @ (6.0 * logarithm + squared * np.exp(-logarithm)))
+
+    start = np.array([np.log(squared.mean() / 6.0), 0.0])
+    found = minimize(cost, start, method="L-BFGS-B", bounds=[(None, None), (0.0, None)])
+    return float(np.exp(found.x[0])), float(found.x[1])
 
 
 def crossed(trials: Sequence[Trial], share: float) -> Answers:

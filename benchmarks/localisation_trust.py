@@ -24,12 +24,13 @@ from benchmarks._trust_cases import Case, Material, cases, rearranged_pictures, 
 from benchmarks._trust_statistics import answers, summary
 from fast_inerf_ros.config import replace
 from fast_inerf_ros.datasets.synthetic.render import Renderer
-from fast_inerf_ros.estimator.config import EstimatorConfig
+from fast_inerf_ros.estimator.config import EstimatorConfig, TrustOptions
 from fast_inerf_ros.estimator.estimate import Source
-from fast_inerf_ros.estimator.hypotheses import Hypothesis
-from fast_inerf_ros.estimator.observation import PosePrior
+from fast_inerf_ros.estimator.hypotheses import Hypothesis, of_landmarks
+from fast_inerf_ros.estimator.observation import Observation, PosePrior
 from fast_inerf_ros.estimator.pose_estimator import PoseEstimator
 from fast_inerf_ros.estimator.refinement import Refinement, Seen, Verified
+from fast_inerf_ros.estimator.trust import covariance_factor
 from fast_inerf_ros.evaluation.poses import pose_errors
 from fast_inerf_ros.fields.field import Field
 from fast_inerf_ros.geometry.se3 import SE3
@@ -66,10 +67,21 @@ class Witness(PoseEstimator):
             self.recording.found = []
             self.estimate(case.observation, None if case.prior is None else PosePrior(case.prior))
             return self.recording.found
+        if case.way == "landmarks":
+            return self._by_landmarks(case.observation)
         assert case.prior is not None
         refinement = self._once if case.way == "once" else self.refinement
         start = Hypothesis(case.prior, Source.PRIOR)
         return [refinement.refined(Seen(case.observation), start)]
+
+    def _by_landmarks(self, observation: Observation) -> list[Verified]:
+        """The pose that landmarks give, refined; none where they agree on nothing."""
+        matches, camera = self.sources.matched(observation), observation.camera
+        found = None if matches is None else self.sources.located(matches, camera)
+        if found is None or matches is None:
+            return []
+        seen = Seen(observation, matches, self.sources.max_error_px(camera))
+        return [self._once.refined(seen, of_landmarks(found, matches))]
 
 
 def trust_part(arguments: argparse.Namespace, known: list[Any]) -> list[dict[str, Any]]:
@@ -111,6 +123,7 @@ def judged(place: Any, given: Material, most: int) -> Iterator[dict[str, Any]]:
                 "image": question.name,
                 "kind": case.kind,
                 "way": case.way,
+                "known": case.truth is not None,
                 "poses": poses,
                 **answered(poses),
             }
@@ -126,12 +139,18 @@ def answered(poses: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def described(found: Verified, truth: SE3 | None, unit: float) -> dict[str, Any]:
-    """What is kept of a pose. nees: None where it has no covariance and so is no answer."""
+    """What is kept of a pose. nees: None where it has no covariance and so is no answer.
+
+    factor: of the covariance, so that others can be judged without asking anew.
+    """
+    by_landmarks = found.start is not None and found.start.located is not None
+    agreeing = found.evidence.agreeing
     record: dict[str, Any] = {
         "score": found.score,
         "evidence": dataclasses.asdict(found.evidence),
         "source": found.source.value,
-        "by_landmarks": found.start is not None and found.start.located is not None,
+        "by_landmarks": by_landmarks,
+        "factor": covariance_factor(TrustOptions(), by_landmarks, agreeing),
         "answer": found.covariance is not None,
         "right": False,
         "angle_deg": None,

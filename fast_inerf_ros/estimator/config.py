@@ -70,10 +70,16 @@ class TrustOptions:
         minimum=1e-3,
     )
     colours_alone: float = option(
-        4.0,
+        2.0,
         doc="Further factor of the covariance of poses that no landmark had a say in: what is "
         "wrong with the field moves all of its pixels.",
         minimum=1e-3,
+    )
+    doubt: float = option(
+        23.0,
+        doc="The covariance of such poses grows by exp(doubt) from where all blocks of the image "
+        "agree with the field to where none does.",
+        minimum=0.0,
     )
 
 

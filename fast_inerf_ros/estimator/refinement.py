@@ -13,7 +13,7 @@ from fast_inerf_ros.estimator.config import EstimatorConfig
 from fast_inerf_ros.estimator.estimate import Floats, Source
 from fast_inerf_ros.estimator.hypotheses import Hypothesis
 from fast_inerf_ros.estimator.observation import Observation
-from fast_inerf_ros.estimator.trust import score_of
+from fast_inerf_ros.estimator.trust import covariance_factor, score_of
 from fast_inerf_ros.estimator.verification import Comparison, Evidence, compare, gather
 from fast_inerf_ros.fields.field import Field
 from fast_inerf_ros.geometry.se3 import SE3
@@ -112,7 +112,8 @@ class Refinement:
         matches = seen.matches if start.matches is None else start.matches
         evidence = gather(problem, comparison, pose, matches, seen.max_error_px)
         if spread is not None:
-            spread = self.covariance_factor(problem.anchors is not None) * spread
+            factor = self.covariance_factor(problem.anchors is not None, evidence.agreeing)
+            spread = factor * spread
         objection = result.reason if spread is None else None
         return Verified(
             pose,
@@ -125,10 +126,9 @@ class Refinement:
             start,
         )
 
-    def covariance_factor(self, with_landmarks: bool) -> float:
-        """Factor of the covariance that residuals give."""
-        trust = self.config.trust
-        return trust.covariance_scale * (1.0 if with_landmarks else trust.colours_alone)
+    def covariance_factor(self, with_landmarks: bool, agreeing: float = 1.0) -> float:
+        """Factor of the covariance that residuals give; see ``trust.covariance_factor``."""
+        return covariance_factor(self.config.trust, with_landmarks, agreeing)
 
     def _anchors(self, start: Hypothesis) -> Anchors | None:
         if start.located is None or start.matches is None:

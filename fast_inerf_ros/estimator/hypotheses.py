@@ -23,6 +23,9 @@ SCORING_SIDE = 30
 SUPPORT = 0.3
 """What the agreement of very many landmarks is worth, in units of correlation."""
 
+PRIORS = 2
+"""Poses of a prior that are kept, the best ones: other sources are to have their turn."""
+
 
 @dataclass(frozen=True, eq=False)
 class Hypothesis:
@@ -55,7 +58,7 @@ def ranked(problem: Problem, hypotheses: Sequence[Hypothesis]) -> list[Hypothesi
     """The hypotheses, the best first, each with its score.
 
     The score is the correlation of the image with a small rendering, and more where landmarks
-    agree.
+    agree. Of those of a prior only the best are left.
     """
     if not hypotheses:
         return []
@@ -67,4 +70,7 @@ def ranked(problem: Problem, hypotheses: Sequence[Hypothesis]) -> list[Hypothesi
         alike = correlation(image, render(problem, item.T_world_camera, bearings).color)
         score = alike + SUPPORT * item.support
         scored.append(dataclasses.replace(item, score=score))
-    return sorted(scored, key=lambda item: -item.score)
+    scored.sort(key=lambda item: -item.score)
+    of_prior = [item for item in scored if item.source is Source.PRIOR]
+    left_out = {id(item) for item in of_prior[PRIORS:]}
+    return [item for item in scored if id(item) not in left_out]

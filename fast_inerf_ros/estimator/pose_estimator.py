@@ -255,10 +255,10 @@ def _agreeing(start: Hypothesis | None) -> Matches | None:
 
 
 def _better(first: Verified | None, second: Verified | None) -> Verified | None:
-    """The one of the higher score."""
+    """The one of the higher score; one without a covariance is no answer, and comes second."""
     if first is None or second is None:
         return second if first is None else first
-    return first if first.score >= second.score else second
+    return max(first, second, key=lambda found: (found.covariance is not None, found.score))
 
 
 def _enlarged(small: Mask, camera: Camera) -> Mask:

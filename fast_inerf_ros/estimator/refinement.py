@@ -112,7 +112,8 @@ class Refinement:
         matches = seen.matches if start.matches is None else start.matches
         evidence = gather(problem, comparison, pose, matches, seen.max_error_px)
         if spread is not None:
-            factor = self.covariance_factor(problem.anchors is not None, evidence.agreeing)
+            with_landmarks = problem.anchors is not None
+            factor = covariance_factor(self.config.trust, with_landmarks, evidence.agreeing)
             spread = factor * spread
         objection = result.reason if spread is None else None
         return Verified(
@@ -125,10 +126,6 @@ class Refinement:
             comparison,
             start,
         )
-
-    def covariance_factor(self, with_landmarks: bool, agreeing: float = 1.0) -> float:
-        """Factor of the covariance that residuals give; see ``trust.covariance_factor``."""
-        return covariance_factor(self.config.trust, with_landmarks, agreeing)
 
     def _anchors(self, start: Hypothesis) -> Anchors | None:
         if start.located is None or start.matches is None:

@@ -13,6 +13,7 @@ from fast_inerf_ros.estimator.estimate import Source
 from fast_inerf_ros.estimator.hypotheses import Hypothesis, of_landmarks
 from fast_inerf_ros.estimator.motion import is_finite
 from fast_inerf_ros.estimator.observation import Observation, PosePrior
+from fast_inerf_ros.estimator.priors import of_prior
 from fast_inerf_ros.fields.field import Field
 from fast_inerf_ros.geometry.camera import Camera
 from fast_inerf_ros.geometry.pnp import PnpResult, pnp_near, solve_pnp
@@ -133,14 +134,16 @@ class Sources:
         """
         camera = observation.camera
         found = self._of_objects(detections, camera)
+        around = found[:1]
         if prior is not None and is_finite(prior.T_world_camera):
-            found.append(Hypothesis(prior.T_world_camera, Source.PRIOR))
+            priors = of_prior(prior, np.random.default_rng(self.config.seed))
+            found, around = found + priors, around + priors[:1]
         if matches is None:
             return found
         located = self.located(matches, camera)
         if located is not None:
             return [*found, of_landmarks(located, matches)]
-        return found + self._narrowed(observation, found[:1] + found[1:][-1:])
+        return found + self._narrowed(observation, around)
 
     def _narrowed(
         self, observation: Observation, around: Sequence[Hypothesis]

@@ -16,7 +16,7 @@ from fast_inerf_ros.estimator.observation import Observation
 from fast_inerf_ros.estimator.pose_estimator import PoseEstimator
 from fast_inerf_ros.estimator.refinement import SURE, Seen, Verified
 from fast_inerf_ros.estimator.stage_clock import StageClock
-from fast_inerf_ros.estimator.trust import score_of
+from fast_inerf_ros.estimator.trust import covariance_factor, score_of
 from fast_inerf_ros.estimator.verification import Evidence, agreement
 from fast_inerf_ros.geometry.pnp import PnpResult
 from fast_inerf_ros.geometry.se3 import SE3
@@ -136,9 +136,10 @@ class Stream:
             found = self._follower.follow(problem, anew=anew)
         if isinstance(found, str):
             return lost(observation, found, tuple(clock.timings))
-        factor = self.estimator.refinement.covariance_factor(with_landmarks=False)
-        spread = covariance(found.information, factor**0.5)
         pose, evidence = found.T_world_camera, found.evidence
+        trust = self.estimator.config.trust
+        factor = covariance_factor(trust, with_landmarks=False, agreeing=evidence.agreeing)
+        spread = covariance(found.information, factor**0.5)
         start = Hypothesis(pose, Source.PRIOR)
         return self._answer(observation, start, spread, evidence, clock)
 

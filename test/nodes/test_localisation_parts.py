@@ -94,6 +94,39 @@ def test_the_worker_survives_errors_and_does_tasks(caplog):
     assert "an error of this program" in caplog.text
 
 
+def test_a_task_that_comes_before_an_item_is_done_before_it_is_handled():
+    """Also where both come while the worker waits: a reset is to hold for the next image."""
+    order, done = [], threading.Event()
+
+    class SlowToWake(Mailbox):
+        def take(self, timeout_s):
+            if not order:
+                worker.submit(lambda: order.append("task"))
+                self.put("a", "item")
+            return super().take(timeout_s)
+
+    def handle(sender, item):
+        order.append(item)
+        done.set()
+
+    worker = Worker(SlowToWake(), handle)
+    worker.start()
+    assert done.wait(30.0)
+    assert worker.stop(30.0)
+    assert order == ["task", "item"]
+
+
+def test_an_item_is_handled_even_if_a_task_fails(caplog):
+    handled, box = threading.Event(), Mailbox()
+    worker = Worker(box, lambda *_: handled.set())
+    worker.submit(lambda: 1 / 0)
+    box.put("a", 1)
+    worker.start()
+    assert handled.wait(30.0)
+    assert worker.stop(30.0)
+    assert "ZeroDivisionError" in caplog.text
+
+
 # --- order and age of images
 
 

@@ -124,7 +124,9 @@ def test_a_recording_becomes_poses_and_transforms_in_a_third_process(
 @pytest.fixture(scope="module")
 def running(place, own_domain):
     """A node that is ready for images."""
-    with processes.Program(NODE, *options(place), environment=ONE_THREAD) as program:
+    # Without a limit of time answers are the same on a machine that is busy.
+    patient = options(place, "--tracker.budget-s", "1000")
+    with processes.Program(NODE, *patient, environment=ONE_THREAD) as program:
         camera = Driver(model=CAMERA)
         deadline = time.monotonic() + 2 * processes.PATIENCE_S
         while not camera.images.get_subscription_count():

@@ -57,8 +57,11 @@ class Worker(Generic[Item]):
                 _logger.exception("an error of this program; going on with the next image")
 
     def _step(self) -> None:
-        while not self._tasks.empty():
-            self._tasks.get()()
         taken = self._mailbox.take(IDLE_S)
-        if taken is not None and not self._stopping.is_set():
-            self._handle(*taken)
+        # After that: what was submitted before an item came is done before the item is handled.
+        try:
+            while not self._tasks.empty():
+                self._tasks.get()()
+        finally:
+            if taken is not None and not self._stopping.is_set():
+                self._handle(*taken)

@@ -7,11 +7,9 @@ that; it takes several images' time, and no image is to wait for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
-from fast_inerf_ros.estimator.hypotheses import Hypothesis, of_landmarks
+from fast_inerf_ros.estimator.hypotheses import Hypothesis
 from fast_inerf_ros.estimator.observation import Observation
 from fast_inerf_ros.estimator.refinement import SURE
 from fast_inerf_ros.estimator.sources import Sources
@@ -20,9 +18,6 @@ from fast_inerf_ros.inerf.landmarks import Matches
 
 TOLERANCE = 3.0
 """How much farther than its own landmarks may be off those may be that a pose is compared with."""
-
-PART = 200
-"""Features that are searched at a time."""
 
 
 class LandmarkCheck:
@@ -42,12 +37,17 @@ class LandmarkCheck:
     ) -> None:
         self.observation, self.T_world_camera = observation, T_world_camera
         self._sources, self._quick = sources, quick
-        self._steps = self._search()
+        self._steps = sources.locating(observation, quick=quick)
         self._found: Hypothesis | None = None
 
     def advance(self) -> bool:
         """Do the next bit; whether that was the last."""
-        return next(self._steps, None) is None
+        try:
+            next(self._steps)
+        except StopIteration as end:
+            self._found = end.value
+            return True
+        return False
 
     @property
     def found(self) -> Hypothesis | None:
@@ -73,17 +73,3 @@ class LandmarkCheck:
         limit = TOLERANCE * self._sources.max_error_px(camera, quick=self._quick)
         with np.errstate(invalid="ignore"):
             return bool(np.median(np.linalg.norm(pixels - inliers.pixels, axis=-1)) <= limit)
-
-    def _search(self) -> Iterator[bool]:
-        features = self._sources.features(self.observation, quick=self._quick)
-        landmarks = self._sources.landmarks
-        if features is None or landmarks is None:
-            return
-        yield True
-        matches: Matches | None = None
-        for part in landmarks.match_in_parts(features, max(1, len(features) // PART)):
-            matches = part
-            yield True
-        assert matches is not None  # the last part has them
-        located = self._sources.located(matches, self.observation.camera, quick=self._quick)
-        self._found = None if located is None else of_landmarks(located, matches)

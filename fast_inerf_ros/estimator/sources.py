@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -31,6 +31,9 @@ from fast_inerf_ros.posecnn.detector import Detector
 
 MOST_COMPARED = 40_000
 """Landmarks that are compared with every feature, at most: a fifth of a second."""
+
+PART = 200
+"""Features that are searched at a time."""
 
 
 class Sources:
@@ -69,23 +72,41 @@ class Sources:
             options = replace(options, n_features=few, longest_side=small)
         return features_of(observation.image, observation.camera, extract, options)
 
-    def matched(self, observation: Observation, *, quick: bool = False) -> Matches | None:
-        """Landmarks that are seen in an image, None where the scene has no map.
-
-        quick: few of them, in a small image.
-        """
-        features = self.features(observation, quick=quick)
+    def matched(self, observation: Observation) -> Matches | None:
+        """Landmarks that are seen in an image, None where the scene has no map."""
+        features = self.features(observation)
         if features is None or self.landmarks is None:
             return None
         return self.landmarks.match(features)
 
+    def locating(
+        self, observation: Observation, *, quick: bool
+    ) -> Generator[None, None, Hypothesis | None]:
+        """The hypothesis of an image's landmarks, found a bit at a time.
+
+        quick: by few features of a small image. Returns None where they agree on nothing.
+        """
+        features = self.features(observation, quick=quick)
+        if features is None or self.landmarks is None:
+            return None
+        yield
+        matches: Matches | None = None
+        for part in self.landmarks.match_in_parts(features, max(1, len(features) // PART)):
+            matches = part
+            yield
+        assert matches is not None  # the last part has them
+        found = self.located(matches, observation.camera, quick=quick)
+        return None if found is None else of_landmarks(found, matches)
+
     def located_quickly(self, observation: Observation) -> Hypothesis | None:
         """The hypothesis of few landmarks in a small image, None where they agree on nothing."""
-        matches, camera = self.matched(observation, quick=True), observation.camera
-        if matches is None:
-            return None
-        found = self.located(matches, camera, quick=True)
-        return None if found is None else of_landmarks(found, matches)
+        bits = self.locating(observation, quick=True)
+        while True:
+            try:
+                next(bits)
+            except StopIteration as end:
+                found: Hypothesis | None = end.value
+                return found
 
     def located(
         self, matches: Matches, camera: Camera, *, quick: bool = False

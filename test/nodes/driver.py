@@ -21,6 +21,7 @@ from fast_inerf_ros.nodes import conversions
 
 CAMERA = Camera(32, 24, 40.0, 40.0, 15.5, 11.5)
 NODE = "/pose_estimator"
+SETTLED = ("unconfigured", "inactive", "active", "finalized")
 
 
 class Driver:
@@ -111,6 +112,7 @@ class Driver:
         before = self.state()
         answer = self._asked(ChangeState, f"{NODE}/change_state", request)
         # A transition must not be asked for twice; without an answer the state tells.
+        scripted.eventually(lambda: self.state() in SETTLED)
         assert self.state() != before if answer is None else answer.success, transition
         return self.state()
 

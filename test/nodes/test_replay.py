@@ -217,10 +217,12 @@ def test_flags_go_before_ros_parameters(bag, listener):
 def test_the_recorded_quality_of_service_is_offered(recorded, tmp_path, listener):
     message = String(data="x")
     bag = write_bag(tmp_path / "bag", [("/word", 0, message)], reliability=recorded)
+    # Who is offered less than it asks for hears nothing, and one listener is all that is waited
+    # for: where the reliable one is to hear, it is alone.
     reliable_ear = listener(("/word", String, processes.reliable()))
-    other_ear = listener(("/word", String))
+    other_ear = None if recorded == "RELIABLE" else listener(("/word", String))
     assert processes.run(REPLAY, bag, *PATIENT)[0] == 0
-    other_ear.wait_for("/word", 1)
+    (other_ear or reliable_ear).wait_for("/word", 1)
     assert len(reliable_ear.heard("/word")) == (recorded == "RELIABLE")
 
 

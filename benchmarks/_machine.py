@@ -33,6 +33,15 @@ def gpu() -> str | None:
     return torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
 
 
+def peak_memory_gb(pid: int | None = None) -> float:
+    """Largest resident size of a process so far, this one's by default, in units of 10^9 bytes.
+
+    Read from /proc: what getrusage tells includes the process that this one was started from.
+    """
+    lines = Path(f"/proc/{pid or 'self'}/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / 1e9
+
+
 def commit() -> str:
     """The checked-out commit, with "+" where files differ from it; "unknown" without git."""
     try:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 
 import numpy as np
 
+from benchmarks._machine import peak_memory_gb
 from fast_inerf_ros.geometry.camera import Camera
 from fast_inerf_ros.posecnn.detector import Detector, DetectorConfig
 
@@ -19,7 +19,7 @@ def main() -> int:
     generator = np.random.default_rng(0)
     for _ in range(3):
         detector.detect(generator.integers(0, 256, (height, width, 3), dtype=np.uint8), camera)
-    sys.stdout.write(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}\n")
+    sys.stdout.write(f"{peak_memory_gb() * 1e3}\n")
     return 0
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks._machine import peak_memory_gb
 from benchmarks._scenes import SCENES, data_root, voxel_trainer
 from fast_inerf_ros.config import options as options_of
 from fast_inerf_ros.datasets.posed_images import PosedImages
@@ -252,15 +253,6 @@ def memory_to_render(path: Path, camera: Camera, T_field_camera: SE3) -> float:
     """Gigabytes that a process takes, all libraries included, to load a field and show a view."""
     render_view(load_field(path), camera, T_field_camera)
     return peak_memory_gb()
-
-
-def peak_memory_gb() -> float:
-    """Largest resident size of this process so far, in units of 10^9 bytes.
-
-    Read from /proc: what getrusage tells includes the process that this one was started from.
-    """
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / 1e9
 
 
 def memory_bandwidth() -> float:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import time
 from typing import Any
 
 import numpy as np
 
+from benchmarks._machine import peak_memory_gb
 from benchmarks.localisation_scenes import PROTOCOL, read_route
 from fast_inerf_ros.datasets.synthetic.protocol import load_protocol
 from fast_inerf_ros.estimator.estimate import Status
@@ -77,5 +77,5 @@ def line(record: dict[str, Any]) -> str:
         f"({1e3 / seconds.mean():.1f} a second), median {np.median(seconds):.1f}, 99 % "
         f"{np.percentile(seconds, 99):.1f}, processor {processor:.1f} "
         f"ms; {record['lost']} lost; load {os.getloadavg()[0]:.1f}; peak memory "
-        f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB"
+        f"{peak_memory_gb():.2f} GB"
     )

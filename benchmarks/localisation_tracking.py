@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import resource
 import time
 from typing import Any
 
 import numpy as np
 
+from benchmarks._machine import peak_memory_gb
 from benchmarks.localisation_records import counted, described
 from benchmarks.localisation_scenes import PROTOCOL, read_route
 from fast_inerf_ros.datasets.synthetic.protocol import load_protocol
@@ -89,5 +89,5 @@ def tracking_summary(trials: list[dict[str, Any]]) -> str:
         f"{np.percentile(angle, 99):.2f} deg {np.percentile(distance, 99) * 1e3:.1f} mm; "
         f"first pose after the blackout {[round(r, 3) for r in recovery]} s after its last frame; "
         f"processor mean {processor.mean():.1f} ms, 99 % {np.percentile(processor, 99):.1f} ms; "
-        f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB"
+        f"peak memory {peak_memory_gb():.2f} GB"
     )

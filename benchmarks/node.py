@@ -27,6 +27,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from std_srvs.srv import SetBool
 
+from benchmarks._machine import peak_memory_gb
 from fast_inerf_ros.evaluation.poses import pose_errors
 from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.nodes.distribution import environment
@@ -93,7 +94,7 @@ def measured(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
             end(player)
         figures = of_recording(folder)
         figures |= {"busy_cpu_percent": 100 * busy, "idle_cpu_percent": idle}
-        return figures | {"resident_mib": peak_resident_mib(estimator.pid)}
+        return figures | {"resident_mb": peak_memory_gb(estimator.pid) * 1e3}
     finally:
         end(estimator)
 
@@ -182,12 +183,6 @@ def processor_seconds(pid: int) -> float:
     """Processor time of a process so far, all threads."""
     values = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(values[11]) + int(values[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def peak_resident_mib(pid: int) -> float:
-    """Most memory that a process has occupied."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
 
 
 if __name__ == "__main__":

@@ -148,7 +148,7 @@ class LightNetwork(PoseNetwork):
         initialise_output(self.segmentation[-1], 0.01)
         initialise_output(self.centre[-1], 0.01)
         # Six zeros have no rotation; start near the identity for every class.
-        identity = torch.tensor([1.0, 0, 0, 0, 1, 0]).repeat(self.n_classes)
+        identity = torch.tensor([1.0, 0, 0, 0, 1, 0] * self.n_classes)
         initialise_output(self.rotation.output, 0.01, identity)
 
 

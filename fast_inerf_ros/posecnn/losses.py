@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fast_inerf_ros.config import option
 from fast_inerf_ros.posecnn.prediction import Prediction
-from fast_inerf_ros.posecnn.targets import IGNORED, DenseTargets
+from fast_inerf_ros.posecnn.targets import DenseTargets
 
 SHARPEST_OFFSET = 0.05
 """Offsets that are wrong by less than this share of the object's size cost little."""
@@ -64,14 +64,14 @@ def dense_losses(
     Centre, depth and offset count on objects only, each cell by 1 / sqrt(object area): between
     "every cell the same", where large objects drown small ones, and "every object the same".
     """
-    maps = prediction.centre_maps(targets.labels.clamp(min=0))
+    maps = prediction.centre_maps(targets.labels)
     weight = targets.weight
     total = weight.sum().clamp(min=1e-6)
     cosine = (maps.direction * targets.direction).sum(dim=1)
     log_ratio = (torch.log(maps.depth.clamp(min=1e-4)) - torch.log(targets.depth)).abs()
     none = prediction.logits.new_zeros(())
     return Losses(
-        segmentation=_segmentation(prediction.logits.float(), targets.labels, config.background),
+        segmentation=_segmentation(prediction.logits.float(), targets.pixels, config.background),
         direction=(weight * (1 - cosine)).sum() / total,
         depth=(weight * log_ratio).sum() / total,
         offset=none if maps.offset is None else _offset(maps.offset, targets, prediction.stride),
@@ -79,12 +79,17 @@ def dense_losses(
     )
 
 
-def _segmentation(logits: Tensor, labels: Tensor, background: float) -> Tensor:
+def _segmentation(logits: Tensor, pixels: Tensor, background: float) -> Tensor:
+    """Cross-entropy of the classes of all pixels of a cell, whose mix its probabilities become.
+
+    Where the outline of an object cuts a cell they say how much of it belongs to the object:
+    between cells the outline is found to a fraction of their size.
+    """
     weight = torch.ones(logits.shape[1], device=logits.device)
     weight[0] = background
-    if bool((labels == IGNORED).all()):
-        return (logits * 0).sum()
-    return F.cross_entropy(logits, labels, weight, ignore_index=IGNORED)
+    share = weight[pixels]
+    cost = -F.log_softmax(logits, dim=1).gather(1, pixels)
+    return (share * cost).sum() / share.sum()
 
 
 def _offset(offset: Tensor, targets: DenseTargets, stride: int) -> Tensor:

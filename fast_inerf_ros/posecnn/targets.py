@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -18,13 +18,15 @@ from fast_inerf_ros.posecnn.prediction import cell_pixels
 class DenseTargets:
     """Truth for a batch of B images of h x w cells.
 
-    labels: class (B, h, w), int64, 0 for the background, IGNORED where nobody knows.
+    labels: class (B, h, w), int64, of what the middle of a cell shows, 0 for the background.
+    pixels: classes (B, stride^2, h, w), int64, of all pixels of a cell.
     direction: unit vectors (B, 2, h, w) to the centre. depth: of the centre (B, h, w), metres,
     1 on the background. offset: to the centre (B, 2, h, w), input pixels.
     weight: of each cell in the losses of the centre (B, h, w), 0 on the background.
     """
 
     labels: Tensor
+    pixels: Tensor
     direction: Tensor
     depth: Tensor
     offset: Tensor
@@ -33,17 +35,14 @@ class DenseTargets:
     @staticmethod
     def stack(items: list[DenseTargets]) -> DenseTargets:
         """One batch of several; those of one image have a batch of one."""
-        names = ("labels", "direction", "depth", "offset", "weight")
-        return DenseTargets(*(torch.cat([getattr(i, n) for i in items]) for n in names))
+        return DenseTargets(*(torch.cat([getattr(i, n) for i in items]) for n in _NAMES))
 
     def to(self, device: torch.device) -> DenseTargets:
         """The same on a device."""
-        names = ("labels", "direction", "depth", "offset", "weight")
-        return DenseTargets(*(getattr(self, n).to(device, non_blocking=True) for n in names))
+        return DenseTargets(*(getattr(self, n).to(device, non_blocking=True) for n in _NAMES))
 
 
-IGNORED = -100
-"""Label of cells that no loss sees (torch's own choice)."""
+_NAMES = tuple(item.name for item in fields(DenseTargets))
 
 
 def dense_targets(
@@ -58,7 +57,7 @@ def dense_targets(
     instances: (H, W) in input pixels: index of the object that a pixel shows, -1 for none.
     class_ids: (n,) from 1. centres_px: where the objects' origins are seen (n, 2), NaN where
         that is nowhere: then only the class is learned. depths: (n,) of the origins, metres.
-    stride: of the network; a cell shows what its middle shows.
+    stride: of the network; centre and depth of a cell are of what its middle shows.
 
     Raises:
         InputError: an index without an object, arrays of different length, or sides that are not
@@ -105,8 +104,19 @@ def dense_targets(
     weight = torch.where(learns, 1 / area[index].float().sqrt(), 0.0)
     return DenseTargets(
         labels=torch.where(shown, values[..., 0].long(), 0)[None],
+        pixels=_classes_in_cells(instances, class_ids, stride),
         direction=torch.where(learns, direction, 0.0)[None],
         depth=torch.where(learns, values[..., 3], 1.0)[None],
         offset=torch.where(learns, offset, 0.0)[None],
         weight=weight[None],
     )
+
+
+def _classes_in_cells(
+    instances: npt.NDArray[Any], class_ids: npt.NDArray[Any], stride: int
+) -> Tensor:
+    """Classes (1, stride^2, h, w) of the pixels of each cell."""
+    classes = np.append(np.asarray(class_ids, dtype=np.int64), 0)[instances]  # the last is of -1
+    height, width = classes.shape
+    cells = classes.reshape(height // stride, stride, width // stride, stride)
+    return torch.from_numpy(cells.transpose(1, 3, 0, 2).reshape(1, stride**2, *cells.shape[::2]))

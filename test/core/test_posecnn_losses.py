@@ -17,7 +17,7 @@ from fast_inerf_ros.posecnn.losses import LossConfig, dense_losses
 from fast_inerf_ros.posecnn.network import NetworkConfig
 from fast_inerf_ros.posecnn.point_matching import ModelPoints, point_matching
 from fast_inerf_ros.posecnn.prediction import Prediction
-from fast_inerf_ros.posecnn.targets import IGNORED, DenseTargets, dense_targets
+from fast_inerf_ros.posecnn.targets import DenseTargets, dense_targets
 
 HALF_TURN = SE3(SO3.exp(np.array([0.0, 0.0, math.pi])), np.zeros(3))
 SYMMETRIES = (
@@ -30,13 +30,13 @@ SYMMETRIES = (
 def two_objects(stride=4) -> DenseTargets:
     instances = np.full((64, 96), -1)
     instances[8:40, 8:40] = 0
-    instances[30:60, 50:90] = 1
+    instances[32:60, 52:88] = 1
     centres = np.array([[25.0, 22.0], [70.0, 44.0]])
     return dense_targets(instances, np.array([2, 1]), centres, np.array([0.7, 1.3]), stride)
 
 
 def perfect(targets: DenseTargets, n_classes=3) -> Prediction:
-    labels = targets.labels.clamp(min=0)
+    labels = targets.labels
     scores = torch.nn.functional.one_hot(labels, n_classes + 1)
     return Prediction(
         40.0 * scores.permute(0, 3, 1, 2).float(),
@@ -89,18 +89,23 @@ def test_wrong_centres_count_on_objects_only(name):
     assert spoiled(~shown) == pytest.approx(0, abs=1e-5)
 
 
-def test_cells_that_nobody_knows_are_ignored():
-    targets = two_objects()
-    labels = targets.labels.clone()
-    labels[:, :, :12] = IGNORED
-    partly = DenseTargets(labels, targets.direction, targets.depth, targets.offset, targets.weight)
-    right = perfect(targets)
-    wrong = right.logits.clone()
-    wrong[..., :12] = -wrong[..., :12]
-    prediction = Prediction(wrong, right.direction, right.depth, right.offset, (), 4)
-    assert float(dense_losses(prediction, partly, LossConfig()).segmentation) < 1e-5
-    labels[:] = IGNORED
-    assert float(dense_losses(prediction, partly, LossConfig()).segmentation) == 0
+def test_a_cell_that_an_outline_cuts_becomes_the_mix_of_its_pixels():
+    instances = np.full((64, 96), -1)
+    instances[8:41, 8:40] = 0
+    centre, depth = np.array([[25.0, 22.0]]), np.array([0.7])
+    targets = dense_targets(instances, np.array([2]), centre, depth, 4)
+    assert targets.pixels.shape == (1, 16, 16, 24)
+    assert int((targets.pixels[0, :, 10, 5] == 2).sum()) == 4  # one of its four rows
+    share = (targets.pixels == 2).float().mean(dim=1)
+    mixed = torch.stack([1 - share, 0 * share, share, 0 * share], dim=1).clamp(min=1e-9)
+
+    def cost(probability):
+        other = (targets.direction[:, None], targets.depth[:, None], targets.offset[:, None])
+        prediction = Prediction(probability.log(), *other, (), 4)
+        return float(dense_losses(prediction, targets, LossConfig(background=1.0)).segmentation)
+
+    hard = torch.nn.functional.one_hot(targets.labels, 4).permute(0, 3, 1, 2).float()
+    assert cost(mixed) < cost(0.95 * mixed + 0.05 * hard) < cost(0.8 * mixed + 0.2 * hard)
 
 
 def test_a_background_cell_costs_less():

@@ -102,10 +102,11 @@ def _make_scene(folder: Path, photographs: Path, taken: str) -> None:
         paths = [folder / "scene.yaml", "--data", photographs]
         run(module("fast_inerf_ros.training.build_landmarks", *paths))
 
+    shutil.copy(DETECTOR, folder / DETECTOR.name)
     code = source_digest("training", "fields", "rendering")
     trained = step(folder, "field", "radiance field", [taken, TRAINING, code], train)
     code = source_digest("inerf")
-    step(folder, "landmarks", "landmarks", [trained, code, DETECTOR.exists()], build)
+    step(folder, "landmarks", "landmarks", [trained, code], build)
 
 
 def _write_scene(folder: Path, photographs: Path) -> None:
@@ -114,12 +115,8 @@ def _write_scene(folder: Path, photographs: Path) -> None:
     objects = tuple(
         dataclasses.replace(item, mesh=f"photographs/{item.mesh}") for item in scene.objects
     )
-    detector = None
-    if DETECTOR.exists():
-        shutil.copy(DETECTOR, folder / DETECTOR.name)
-        detector = DETECTOR.name
     field = FieldReference("training/field.npz")
-    placed = dataclasses.replace(scene, objects=objects, field=field, detector=detector)
+    placed = dataclasses.replace(scene, objects=objects, field=field, detector=DETECTOR.name)
     save_scene(placed, folder / "scene.yaml")
 
 

@@ -23,7 +23,7 @@ from fast_inerf_ros.geometry.se3 import SE3
 from fast_inerf_ros.io.atomic import atomic_path
 
 FORMAT = "fast_inerf_ros field"
-VERSION = 1
+VERSION = 2
 MAX_BYTES = 4 << 30
 """Files that claim to unpack to more are refused unread."""
 

@@ -1,11 +1,15 @@
-"""Voxel grids as compact arrays: 16-bit densities, 8-bit colours, stored voxels only.
+"""Voxel grids as compact arrays: a byte for each density and colour, stored voxels only.
 
-Colours are quantised per coefficient between the 0.05 and 99.95 percentiles. Only voxels that
-are a corner of an occupied cell are stored; the rest of a brick is never seen.
+Densities are quantised evenly in asinh(density / scale): finely around zero, where surfaces are,
+and in proportion to their size far from it. Colours are quantised evenly per coefficient between
+the 0.05 and 99.95 percentiles, those of the view's direction more coarsely: even steps of fewer
+levels are what compresses best. Only voxels that are a corner of an occupied cell are stored;
+the rest of a brick is never seen.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +19,12 @@ import torch
 from fast_inerf_ros.errors import InputError
 from fast_inerf_ros.fields.voxel_grid import COLORS, VOXELS, Domain, VoxelGrid
 
-LEVELS = 255
+LEVELS = np.tile([127, 47, 47, 47], COLORS // 4)
+"""Highest code of each coefficient of colour: the constant one, and those of the direction."""
+
+DENSITY_LEVELS = 255
+SCALE_OF_MEDIAN = 0.25
+"""Of the median size of densities, below which their steps are even."""
 
 
 def pack_grid(grid: VoxelGrid) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -27,6 +36,7 @@ def pack_grid(grid: VoxelGrid) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     low, high = _range(values)
     scale = np.maximum(high - low, 1e-6)
     codes = np.clip(np.round((values - low) / scale * LEVELS), 0, LEVELS).astype(np.uint8)
+    density_codes, density_range = _coded(density)
     metadata = {
         "center": list(map(float, grid.domain.center)),
         "half_size": list(map(float, grid.domain.half_size)),
@@ -35,7 +45,8 @@ def pack_grid(grid: VoxelGrid) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     }
     arrays = {
         "coordinates": grid.coordinates[1:].cpu().numpy().astype(np.uint8),
-        "density": np.clip(density, -6e4, 6e4).astype(np.float16),
+        "density": density_codes,
+        "density_range": density_range,
         "mask": grid.mask[1:].cpu().numpy(),
         "colored": np.packbits(seen.reshape(-1)),
         "color": np.ascontiguousarray(codes.T),
@@ -66,13 +77,13 @@ def unpack_grid(
     color = np.zeros(((count + 1) * VOXELS, COLORS), dtype=np.float32)
     places = np.flatnonzero(seen) + VOXELS
     for column, codes in enumerate(arrays["color"]):  # one by one: no second array of that size
-        color[places, column] = codes * ((high[column] - low[column]) / LEVELS) + low[column]
+        step = (high[column] - low[column]) / LEVELS[column]
+        color[places, column] = codes * step + low[column]
     density = np.zeros((count + 1, VOXELS), dtype=np.float32)
-    density[1:] = arrays["density"]
-    # Colours lie within their range: no array as large as they are is needed to see that.
-    if not (
-        np.all(np.isfinite(arrays["density"])) and np.all(np.isfinite([low, high, high - low]))
-    ):
+    levels = _density_levels(arrays["density_range"])
+    density[1:] = levels[arrays["density"]]
+    # They lie within their ranges: no array as large as they are is needed to see that.
+    if not (np.all(np.isfinite(levels)) and np.all(np.isfinite([low, high, high - low]))):
         raise InputError("voxel field: expected finite densities and colours; file is damaged")
     grid = VoxelGrid(
         domain,
@@ -82,6 +93,29 @@ def unpack_grid(
     )
     grid.mask[1:] = torch.from_numpy(arrays["mask"].copy()).to(device)
     return grid
+
+
+def _coded(density: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Codes of densities, and their range: lowest, highest, and the scale of asinh."""
+    size = np.abs(density.reshape(-1)[:: max(1, density.size // 1_000_000)])
+    typical = float(np.median(size)) if len(size) else 1.0
+    # A power of two, so that what was read is coded as before.
+    scale = 2.0 ** round(math.log2(max(SCALE_OF_MEDIAN * typical, 1e-6)))
+    low, high = (density.min(), density.max()) if density.size else (0.0, 0.0)
+    extent = np.array([low, high, scale], dtype=np.float32)
+    start, end = np.arcsinh(extent[:2].astype(np.float64) / extent[2])
+    share = (np.arcsinh(density / extent[2]) - start) / max(end - start, 1e-6)
+    return np.clip(np.round(share * DENSITY_LEVELS), 0, DENSITY_LEVELS).astype(np.uint8), extent
+
+
+def _density_levels(extent: np.ndarray) -> np.ndarray:
+    """Density (256,) of each code; NaN where the range makes no sense."""
+    low, high, scale = extent.astype(np.float64)
+    if not (np.isfinite(extent).all() and scale > 0):
+        return np.full(DENSITY_LEVELS + 1, np.nan)
+    share = np.arange(DENSITY_LEVELS + 1) / DENSITY_LEVELS
+    start, end = np.arcsinh(low / scale), np.arcsinh(high / scale)
+    return np.asarray(np.sinh(start + share * max(end - start, 1e-6)) * scale, dtype=np.float32)
 
 
 def _range(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -110,7 +144,8 @@ def _domain(metadata: Mapping[str, Any]) -> Domain:
 def _check(arrays: Mapping[str, np.ndarray], count: int, n_colors: int) -> None:
     expected: dict[str, tuple[tuple[int, ...], type]] = {
         "coordinates": ((count, 3), np.uint8),
-        "density": ((count, VOXELS), np.float16),
+        "density": ((count, VOXELS), np.uint8),
+        "density_range": ((3,), np.float32),
         "mask": ((count,), np.int64),
         "colored": ((count * VOXELS // 8,), np.uint8),
         "color": ((COLORS, n_colors), np.uint8),

@@ -130,7 +130,9 @@ def _vanilla(folder: Path, amounts: Amounts) -> Artefact:
 
 def _detector(folder: Path, amounts: Amounts) -> Artefact:
     images = ["--output", folder / "images", "--format", "bop", "--n-train", amounts.n_images]
-    images += ["--n-val", 60, "--width", 320, "--height", 240]
+    images += ["--n-val", 60, "--width", 480, "--height", 360, "--layout-seed", 200_000]
+    images += ["--n-clutter", 8, "--noise-sigma", 0.02, "--exposure-ev", 0.7, "--blur-px", 5.25]
+    images += ["--occluders", 0.6]
     training = ["--data", folder / "images", "--output", folder / "training"]
     training += ["--max-seconds", amounts.detector_seconds, "--no-tensorboard"]
     commands = [

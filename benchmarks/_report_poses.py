@@ -71,7 +71,7 @@ def _is_wrong(trial: Trial) -> bool:
 
 def _no_start(trials: list[Trial]) -> Iterator[str]:
     rows = []
-    for name, own in _grouped(trials, lambda trial: trial["place"].split("_")[0]).items():
+    for name, own in _grouped(trials, _place_and_way).items():
         off = number(middle(t["distance"] for t in own))
         rows.append(
             (
@@ -85,6 +85,11 @@ def _no_start(trials: list[Trial]) -> Iterator[str]:
     header = ("place", "5°, 0.05", "1°, 0.01", "median", "wrong, accepted", "processor time")
     yield table(header, rows)
     yield paragraph("Distances in d for fox and fern, in units of the world for others.")
+
+
+def _place_and_way(trial: Trial) -> str:
+    place = trial["place"].split("_")[0]
+    return f"{place}, {trial['way']}" if "way" in trial else place
 
 
 def _tracking(trials: list[Trial]) -> Iterator[str]:

@@ -1,8 +1,9 @@
 """Localisation without a start, tracking and trust: python -m benchmarks.localisation PART...
 
 photographs: fox and fern in five folds, lego's queries; no prior. tabletop: queries of layouts,
-from landmarks alone. tracking: filmed trajectories. trust: wrong answers among good ones.
-speed: frames a second and the time of one estimate; for an idle machine.
+from landmarks alone, from PoseCNN alone, and from everything. tracking: filmed trajectories.
+trust: wrong answers among good ones. speed: frames a second and the time of one estimate; for an
+idle machine.
 
 One shipped configuration throughout. ``--fields`` has ``lego.npz`` and, for trust, ``fox.npz`` and
 ``fern.npz`` (as ``benchmarks.fields`` saves them: every 8th photograph held out); ``--folds`` has
@@ -15,6 +16,7 @@ JSON.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import sys
@@ -50,8 +52,10 @@ from fast_inerf_ros.inerf.landmark_building import build_landmarks
 from fast_inerf_ros.inerf.landmark_file import field_id, load_landmarks, save_landmarks
 from fast_inerf_ros.inerf.landmarks import LandmarkMap
 from fast_inerf_ros.io.scene import Scene
+from fast_inerf_ros.posecnn.detector import Detector
 
 N_FOLDS = 5
+DETECTOR = Path(__file__).parents[1] / "resource" / "posecnn_tabletop.pt"
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--fields", type=Path, default=Path("benchmarks/results/fields"))
     parser.add_argument("--folds", type=Path, default=Path("benchmarks/results/fields"))
     parser.add_argument("--layouts", type=Path, nargs="*", default=[])
+    parser.add_argument("--detector", type=Path, default=DETECTOR, help="tabletop: PoseCNN")
     parser.add_argument("--landmarks", type=Path, default=Path("benchmarks/results/landmarks"))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--most", type=int, default=10**6, help="images of each, at most")
@@ -270,13 +275,35 @@ def summary(name: str, trials: list[dict[str, Any]], metric: bool = True) -> str
 
 
 def tabletop_part(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """Still queries of layouts, from landmarks alone."""
+    """Still queries of layouts, from each source alone and from all of them."""
     trials: list[dict[str, Any]] = []
     renderer = Renderer(2)
+    detector = Detector.load(arguments.detector, EstimatorConfig().detector)
     for place in (layout_place(folder, renderer) for folder in arguments.layouts):
-        trials += [trial(place, question) for question in place.questions[: arguments.most]]
-    print(summary("tabletop", trials), flush=True)
+        for way, estimator in ways(place.estimator, detector).items():
+            own = dataclasses.replace(place, estimator=estimator)
+            asked = place.questions[: arguments.most]
+            trials += [trial(own, question) | {"way": way} for question in asked]
+    for way in dict.fromkeys(item["way"] for item in trials):
+        chosen = [item for item in trials if item["way"] == way]
+        print(summary(f"tabletop, {way}", chosen), flush=True)
     return trials
+
+
+def ways(whole: PoseEstimator, detector: Detector) -> dict[str, PoseEstimator]:
+    """Estimators of a scene by what they start from; the last one is as shipped."""
+    alone = replace(whole.config, "views.enabled", False)
+
+    def made(
+        config: EstimatorConfig, landmarks: LandmarkMap | None, own: Detector | None
+    ) -> PoseEstimator:
+        return PoseEstimator(whole.scene, whole.field, config, landmarks, own)
+
+    return {
+        "landmarks alone": made(alone, whole.landmarks, None),
+        "PoseCNN alone": made(alone, None, detector),
+        "everything": made(whole.config, whole.landmarks, detector),
+    }
 
 
 def layout_place(folder: Path, renderer: Renderer) -> Place:

@@ -1,4 +1,4 @@
-"""Runs callbacks of a node that answers requests while images arrive.
+"""Runs callbacks of a node that answers requests while images arrive and topics come and go.
 
 rclpy's MultiThreadedExecutor hands every callback to a pool, and looks for work again and again
 until a thread of the pool has begun: beside a thread that computes, thousands of times a second,
@@ -12,7 +12,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from rclpy.context import Context
-from rclpy.executors import Executor, ShutdownException, TimeoutException
+from rclpy.exceptions import InvalidHandle
+from rclpy.executors import (
+    Executor,
+    ShutdownException,
+    SingleThreadedExecutor,
+    TimeoutException,
+)
 from rclpy.service import Service
 from rclpy.task import Task
 
@@ -20,7 +26,27 @@ BEGIN_S = 0.001
 """A request is offered again and again until a thread has begun with it; not sooner than this."""
 
 
-class ServiceThreadsExecutor(Executor):
+class _Undisturbed(Executor):
+    """Looks again where another thread destroys what it was about to wait for.
+
+    rclpy leaves the events of a publisher or subscription on its list when they turn out to be
+    destroyed, and fails at them afterwards; that would end ``spin`` and with it every answer.
+    """
+
+    def wait_for_ready_callbacks(self, *args: Any, **options: Any) -> Any:
+        """Return the next callback that is ready, see the base class."""
+        while True:
+            try:
+                return super().wait_for_ready_callbacks(*args, **options)
+            except InvalidHandle:  # it is off the node's list by now
+                continue
+
+
+class OneThreadExecutor(_Undisturbed, SingleThreadedExecutor):
+    """Runs every callback where it spins; other threads may make and destroy topics."""
+
+
+class ServiceThreadsExecutor(_Undisturbed):
     """Serves requests in threads, for they may take seconds, and runs all else where it spins.
 
     Callbacks of subscriptions and timers are to return quickly. What a callback raises ends

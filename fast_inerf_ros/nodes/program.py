@@ -16,11 +16,7 @@ from typing import Any, TypeVar
 import rclpy
 from rclpy.context import Context
 from rclpy.exceptions import ParameterException
-from rclpy.executors import (
-    Executor,
-    ExternalShutdownException,
-    SingleThreadedExecutor,
-)
+from rclpy.executors import Executor, ExternalShutdownException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
@@ -29,6 +25,7 @@ from rclpy.utilities import remove_ros_args
 from fast_inerf_ros import command_line
 from fast_inerf_ros.config import options, values_of
 from fast_inerf_ros.errors import InputError
+from fast_inerf_ros.nodes.executor import OneThreadExecutor
 from fast_inerf_ros.nodes.parameters import check_params_files, declare_parameters, ros_value
 
 Config = TypeVar("Config")
@@ -76,7 +73,7 @@ def own_arguments(arguments: Sequence[str]) -> list[str]:
 def node_of(name: str, flags: Config, arguments: Sequence[str]) -> Iterator[tuple[Node, Config]]:
     """Start ROS and a plain node with the options as parameters; see `started`."""
     with started(
-        name, flags, arguments, Node, SingleThreadedExecutor, declare_parameters
+        name, flags, arguments, Node, OneThreadExecutor, declare_parameters
     ) as node_and_config:
         yield node_and_config
 

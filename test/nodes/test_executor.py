@@ -9,9 +9,11 @@ import pytest
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.context import Context
 from rclpy.node import Node
+from rclpy.waitable import NumberOfEntities, Waitable
+from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
-from fast_inerf_ros.nodes.executor import ServiceThreadsExecutor
+from fast_inerf_ros.nodes.executor import OneThreadExecutor, ServiceThreadsExecutor
 
 PATIENCE_S = 20.0
 
@@ -82,3 +84,52 @@ def test_what_a_request_raises_ends_the_spinning(node_and_executor):
     client.call_async(Trigger.Request())
     with pytest.raises(ValueError, match="on purpose"):
         spin_until(executor, lambda: False)
+
+
+class Destroyer(Waitable):
+    """Destroys a subscription as another thread would: just before it is waited for."""
+
+    def __init__(self, node):
+        super().__init__(ReentrantCallbackGroup())
+        self._node = node
+        self.victim = None
+
+    def __enter__(self):
+        if self.victim is not None:
+            victim, self.victim = self.victim, None
+            self._node.destroy_subscription(victim)
+
+    def __exit__(self, *_):
+        pass
+
+    def get_num_entities(self):
+        return NumberOfEntities()
+
+    def add_to_wait_set(self, wait_set):
+        pass
+
+    def is_ready(self, wait_set):
+        return False
+
+
+@pytest.mark.parametrize("kind", [ServiceThreadsExecutor, OneThreadExecutor])
+def test_what_is_destroyed_while_it_looks_does_not_end_the_spinning(kind):
+    context = Context()
+    context.init(args=["test"])
+    node = Node("changing", context=context)
+    arguments = (2,) if kind is ServiceThreadsExecutor else ()
+    executor = kind(*arguments, context=context)
+    destroyer, ticks = Destroyer(node), []
+    node.add_waitable(destroyer)
+    # Its events become waited for as well, after the destroyer.
+    destroyer.victim = node.create_subscription(String, "word", print, 10)
+    assert destroyer.victim.event_handlers
+    node.create_timer(0.01, lambda: ticks.append(0))
+    executor.add_node(node)
+    try:
+        spin_until(executor, lambda: len(ticks) > 2)
+        assert destroyer.victim is None
+    finally:
+        executor.shutdown()
+        node.destroy_node()
+        context.try_shutdown()

@@ -27,7 +27,7 @@ from fast_inerf_ros.nodes.conversions import (
     image_to_rgb,
     stamp_to_nanoseconds,
 )
-from fast_inerf_ros.nodes.program import node_of, run_program
+from fast_inerf_ros.nodes.program import node_of, run_until_stopped
 from fast_inerf_ros.nodes.stopping import StopSignal
 
 NAME = "collect_images"
@@ -41,11 +41,11 @@ SUFFIX = {"jpeg": ".jpg", "png": ".png"}
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the executable and return its exit status: 1 where no image came."""
-    return run_program(CollectConfig, _run, argv, prog=NAME, description=DESCRIPTION)
+    return run_until_stopped(CollectConfig, _run, argv, prog=NAME, description=DESCRIPTION)
 
 
-def _run(flags: CollectConfig, arguments: Sequence[str]) -> int:
-    with StopSignal() as stop, node_of(NAME, flags, arguments) as (node, config):
+def _run(flags: CollectConfig, arguments: Sequence[str], stop: StopSignal) -> int:
+    with node_of(NAME, flags, arguments) as (node, config):
         collection = Collection(EvenSample(config.keep))
         topic = _subscribe(node, config, collection)
         _wait(config, collection, stop)

@@ -17,7 +17,7 @@ from fast_inerf_ros.nodes.executor import ServiceThreadsExecutor
 from fast_inerf_ros.nodes.localisation.settings import PoseEstimatorConfig
 from fast_inerf_ros.nodes.parameters import declare_parameters
 from fast_inerf_ros.nodes.pose_estimator_node import PoseEstimatorNode
-from fast_inerf_ros.nodes.program import run_program, started
+from fast_inerf_ros.nodes.program import run_until_stopped, started
 from fast_inerf_ros.nodes.stopping import StopSignal
 
 NAME = "pose_estimator"
@@ -29,15 +29,13 @@ POLL_S = 0.5
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the executable and return its exit status."""
-    return run_program(PoseEstimatorConfig, _run, argv, prog=NAME, description=DESCRIPTION)
+    return run_until_stopped(PoseEstimatorConfig, _run, argv, prog=NAME, description=DESCRIPTION)
 
 
-def _run(flags: PoseEstimatorConfig, arguments: Sequence[str]) -> int:
+def _run(flags: PoseEstimatorConfig, arguments: Sequence[str], stop: StopSignal) -> int:
     executor = functools.partial(ServiceThreadsExecutor, THREADS)
-    with (
-        StopSignal() as stop,
-        started(NAME, flags, arguments, PoseEstimatorNode, executor, _declare) as (node, config),
-    ):
+    launched = started(NAME, flags, arguments, PoseEstimatorNode, executor, _declare)
+    with launched as (node, config):
         try:
             if config.autostart:
                 start(node)

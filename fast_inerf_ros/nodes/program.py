@@ -27,6 +27,7 @@ from fast_inerf_ros.config import options, values_of
 from fast_inerf_ros.errors import InputError
 from fast_inerf_ros.nodes.executor import OneThreadExecutor
 from fast_inerf_ros.nodes.parameters import check_params_files, declare_parameters, ros_value
+from fast_inerf_ros.nodes.stopping import StopSignal
 
 Config = TypeVar("Config")
 AnyNode = TypeVar("AnyNode", bound=Node)
@@ -59,6 +60,30 @@ def run_program(
     )
 
 
+def run_until_stopped(
+    config_class: type[Config],
+    body: Callable[[Config, Sequence[str], StopSignal], int | None],
+    argv: Sequence[str] | None,
+    prog: str,
+    description: str,
+) -> int:
+    """Run a program that SIGINT and SIGTERM ask to end, which is no failure.
+
+    Args:
+        config_class: See `run_program`, as for all others.
+        body: Takes what that of `run_program` takes, and the signal to stop at.
+        argv: None also says that the process ends with the program.
+        prog: The program's name.
+        description: What the program does.
+    """
+
+    def stoppable(flags: Config, arguments: Sequence[str]) -> int | None:
+        with StopSignal(to_the_end=argv is None) as stop:
+            return body(flags, arguments, stop)
+
+    return run_program(config_class, stoppable, argv, prog, description)
+
+
 def own_arguments(arguments: Sequence[str]) -> list[str]:
     """Return the arguments that are not for ROS (``--ros-args ... --``).
 
@@ -89,8 +114,8 @@ def started(
 ) -> Iterator[tuple[AnyNode, Config]]:
     """Start ROS and a node that answers requests in the background; end both afterwards.
 
-    Signals are left to the caller, see `StopSignal`: rclpy's own handler would shut the context
-    down in the midst of a publication.
+    Signals are left to the caller, see `run_until_stopped`: rclpy's own handler would shut the
+    context down in the midst of a publication.
 
     Args:
         name: Name of the node.

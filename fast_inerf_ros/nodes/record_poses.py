@@ -23,7 +23,7 @@ from fast_inerf_ros.io.atomic import write_text
 from fast_inerf_ros.nodes.conversions import image_to_rgb
 from fast_inerf_ros.nodes.distribution import TF_QOS
 from fast_inerf_ros.nodes.pose_recording import PoseRecording
-from fast_inerf_ros.nodes.program import node_of, run_program
+from fast_inerf_ros.nodes.program import node_of, run_until_stopped
 from fast_inerf_ros.nodes.record_config import RecordConfig
 from fast_inerf_ros.nodes.stopping import StopSignal
 from fast_inerf_ros.nodes.trajectory_files import write_csv, write_tum
@@ -40,12 +40,12 @@ PICTURE_QOS = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the executable and return its exit status: 1 where no pose came."""
-    return run_program(RecordConfig, _run, argv, prog=NAME, description=DESCRIPTION)
+    return run_until_stopped(RecordConfig, _run, argv, prog=NAME, description=DESCRIPTION)
 
 
-def _run(flags: RecordConfig, arguments: Sequence[str]) -> int:
+def _run(flags: RecordConfig, arguments: Sequence[str], stop: StopSignal) -> int:
     recording = PoseRecording()
-    with StopSignal() as stop, node_of(NAME, flags, arguments) as (node, config):
+    with node_of(NAME, flags, arguments) as (node, config):
         topic = _subscribe(node, config, recording)
         _wait(config, recording, stop)
     _write(Path(config.output).expanduser(), topic, config, recording)

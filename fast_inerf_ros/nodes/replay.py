@@ -20,7 +20,7 @@ from fast_inerf_ros.nodes.bag import Bag, is_bag
 from fast_inerf_ros.nodes.image_folder import FolderOptions, ImageFolder
 from fast_inerf_ros.nodes.pacing import LATE_S
 from fast_inerf_ros.nodes.player import Player, Progress
-from fast_inerf_ros.nodes.program import node_of, run_program
+from fast_inerf_ros.nodes.program import node_of, run_until_stopped
 from fast_inerf_ros.nodes.recording import Recording
 from fast_inerf_ros.nodes.replay_config import ReplayConfig
 from fast_inerf_ros.nodes.selection import select, withheld
@@ -32,11 +32,11 @@ DESCRIPTION = "Play a rosbag2 recording or a folder of images as ROS topics."
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the executable and return its exit status."""
-    return run_program(ReplayConfig, _run, argv, prog=NAME, description=DESCRIPTION)
+    return run_until_stopped(ReplayConfig, _run, argv, prog=NAME, description=DESCRIPTION)
 
 
-def _run(flags: ReplayConfig, arguments: Sequence[str]) -> None:
-    with StopSignal() as stop, node_of(NAME, flags, arguments) as (node, config):
+def _run(flags: ReplayConfig, arguments: Sequence[str], stop: StopSignal) -> None:
+    with node_of(NAME, flags, arguments) as (node, config):
         _check(config)
         recording = open_recording(config)
         try:

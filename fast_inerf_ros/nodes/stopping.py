@@ -15,11 +15,15 @@ class StopSignal:
     """Becomes set at the first SIGINT or SIGTERM; later ones change nothing.
 
     Used as a context manager in the main thread; the earlier handlers come back at its end.
+    With `to_the_end`, signals are ignored from then on instead: the process is about to end, which
+    takes Python up to a second with large libraries, and a signal would still kill it.
+
     A pipe wakes the waiting: unlike `threading.Event`, it may be written to in the midst of
     anything, as a signal handler does.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, to_the_end: bool = False) -> None:
+        self._to_the_end = to_the_end
         self._read_end, self._write_end = os.pipe()
         self._is_set = False
         self._earlier: dict[int, Any] = {}
@@ -35,7 +39,8 @@ class StopSignal:
         traceback: TracebackType | None,
     ) -> None:
         for number, handler in self._earlier.items():
-            signal.signal(number, handler)
+            # Python resets a handler of its own when it ends, but leaves an ignored signal alone.
+            signal.signal(number, signal.SIG_IGN if self._to_the_end else handler)
         os.close(self._read_end)
         os.close(self._write_end)
 

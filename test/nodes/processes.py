@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -79,6 +80,16 @@ class Program:
 
     def send(self, number=signal.SIGINT):
         self._process.send_signal(number)
+
+    def send_until_end(self):
+        """Send SIGINT and SIGTERM in turn until it has ended; return the exit status."""
+        deadline = time.monotonic() + PATIENCE_S
+        for number in itertools.cycle([signal.SIGINT, signal.SIGTERM]):
+            if self._process.poll() is not None:
+                return self._process.returncode
+            assert time.monotonic() < deadline, f"still running; so far it said:\n{self.output}"
+            self.send(number)
+            time.sleep(0.005)
 
     @property
     def output(self):

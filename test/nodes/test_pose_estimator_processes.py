@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import signal
 import threading
 import time
 
@@ -101,9 +100,7 @@ def test_a_recording_becomes_poses_and_transforms_in_a_third_process(
         status, output = processes.run(REPLAY, bag, *replay)
         assert status == 0, output
         assert recorder.wait() == 0, recorder.output + estimator.output
-        estimator.send(signal.SIGINT)
-        estimator.send(signal.SIGINT)
-        assert estimator.wait() == 0, estimator.output
+        assert estimator.send_until_end() == 0, estimator.output
         assert "Traceback" not in estimator.output
     poses = read_tum(tmp_path / "out" / "poses.tum")
     assert len(poses) >= N_IMAGES // 4

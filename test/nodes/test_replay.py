@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 
 import processes
+import scripted
 from bags import (
     IMAGE,
     INFO,
@@ -138,6 +139,13 @@ def test_a_loop_starts_over_with_the_same_stamps(tmp_path, listener):
         assert program.wait() == 0, program.output
     recorded = [START_NS + k * PERIOD_NS for k in (0, 1, 2)]
     assert stamps(images)[:8] == (3 * recorded)[:8]
+
+
+def test_signals_at_its_end_do_not_make_it_a_failure(bag):
+    with processes.Program(REPLAY, bag, "--rate", "10") as program:
+        scripted.eventually(lambda: "finished" in program.output, processes.PATIENCE_S)
+        assert program.send_until_end() == 0, program.output
+        assert "Traceback" not in program.output
 
 
 def test_new_stamps_are_those_of_publication_and_keep_pairs_together(tmp_path, listener):

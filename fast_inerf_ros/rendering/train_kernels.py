@@ -87,6 +87,8 @@ class Loss:
 
     color_scale: wp.float32  # 1 / (number of rays * 3)
     distortion: wp.float32  # weight of the distortion loss, already divided by the rays
+    nearness: wp.float32  # weight of light that ends near the camera, likewise
+    reach: wp.float32  # distance from where it costs nothing, in ray parameter
     cutoff_optical: wp.float32
     cutoff_light: wp.float32
 
@@ -216,6 +218,8 @@ def train_rays(
         width = state[3] * (1.0 - place) * (1.0 - place)
         distortion += weight * (spread + weight * width / 3.0)
         worth = wp.dot(color, gradient) + 2.0 * loss.distortion * (spread + weight * width / 3.0)
+        distance = place / ((1.0 - place) * speed)
+        worth += loss.nearness * wp.max(0.0, 1.0 - distance / loss.reach)
         d_density = grid.optical_step * (state[1] * worth - behind)
         behind += weight * worth
         change = sample_gradient(color, gradient, weight, basis, d_density)

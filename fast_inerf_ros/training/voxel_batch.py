@@ -20,9 +20,14 @@ from fast_inerf_ros.rendering.train_kernels import vec16
 
 @dataclass(frozen=True)
 class LossOptions:
-    """Weights of the terms of the loss, and the cut-offs of its rays."""
+    """Weights of the terms of the loss, and the cut-offs of its rays.
+
+    nearness: of light that ends at the camera; it falls to zero at a distance of ``reach``.
+    """
 
     distortion: float = 0.0
+    nearness: float = 0.0
+    reach: float = 1.0
     cutoff: float = 0.0
     light_cutoff: float = 0.0
 
@@ -96,6 +101,8 @@ def accumulate(
     terms: Any = train_kernels.Loss()
     terms.color_scale = 1.0 / (3 * count)
     terms.distortion = loss.distortion / count
+    terms.nearness = loss.nearness / count
+    terms.reach = loss.reach
     terms.cutoff_optical = loss.cutoff
     terms.cutoff_light = loss.light_cutoff
     out: Any = train_kernels.Results()

@@ -83,6 +83,11 @@ class VoxelTraining:
     distortion: float = option(
         0.0, doc="Weight of the distortion loss, against fog and floaters.", minimum=0.0
     )
+    nearness: float = option(
+        0.0,
+        doc="Weight of light that ends near a camera, where fog could stand for any wall.",
+        minimum=0.0,
+    )
     prune_every: int = option(100, doc="Steps between prunings of empty space.", minimum=1)
     prune_opacity: float = option(
         0.01, doc="Optical depth of a sample below which space is empty.", minimum=0.0
@@ -121,6 +126,7 @@ _SCENES: dict[str, dict[str, Any]] = {
         "stage_starts": (0.0, 0.1, 0.45),
         "color_smoothing": 0.05,
         "distortion": 2e-3,
+        "nearness": 1e-2,
         "warm_up": 100,
         "initial_opacity": 0.002,
         "far_opacity": 0.5,

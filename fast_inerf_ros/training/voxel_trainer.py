@@ -42,6 +42,8 @@ FAR = 1.8
 
 SEEN_AFTER = 1_000_000
 """Rays of a stage after which what none of them met is out of sight."""
+NEAR_REACH = 3.0
+"""Distance from a camera, in units of that where nothing is, up to which ``nearness`` counts."""
 
 
 MOST_BRICKS = 2**31 // (4 * 16 * VOXELS)
@@ -149,7 +151,13 @@ class VoxelTrainer:
     def accumulate(self, rays: RayBatch, jitter: torch.Tensor) -> RayResults:
         """Add the gradients of the loss of rays to the buffers."""
         options = self.options
-        loss = LossOptions(options.distortion, options.cutoff, options.light_cutoff)
+        loss = LossOptions(
+            options.distortion,
+            options.nearness,
+            max(NEAR_REACH * self.shading.near, 1e-6),
+            options.cutoff,
+            options.light_cutoff,
+        )
         return accumulate(
             self.grid, self._struct, rays, self.shading.near, NEVER, jitter, loss, self.buffers
         )

@@ -26,30 +26,31 @@ def batch(seed, count, distance=3.0):
     return RayBatch(*rays, target, background), torch.rand(count, generator=generator)
 
 
-def gradients(field, rays, jitter, distortion, light_cutoff=CUTOFF):
+REACH = 2.8
+
+
+def gradients(field, rays, jitter, distortion, light_cutoff=CUTOFF, nearness=0.0):
     buffers = GradientBuffers(field.grid, 512)
-    loss = LossOptions(distortion, CUTOFF, light_cutoff)
+    loss = LossOptions(distortion, nearness, REACH, CUTOFF, light_cutoff)
     results = accumulate(field.grid, field.struct(), rays, 0.0, 1e10, jitter, loss, buffers)
     return results, buffers
 
 
 @pytest.mark.parametrize("contracted", [False, True])
-@pytest.mark.parametrize("distortion", [0.0, 0.1])
-def test_gradients_of_the_voxels_are_those_of_the_reference(contracted, distortion):
+@pytest.mark.parametrize(("distortion", "nearness"), [(0.0, 0.0), (0.1, 0.0), (0.0, 0.3)])
+def test_gradients_of_the_voxels_are_those_of_the_reference(contracted, distortion, nearness):
     field = scenes.field_of(scenes.random_grid(7, contracted))
     rays, jitter = batch(8, 200, 1.5 if contracted else 3.0)
-    results, buffers = gradients(field, rays, jitter, distortion)
+    results, buffers = gradients(field, rays, jitter, distortion, nearness=nearness)
     twin = scenes.dense_twin(field)
     density, color = twin.density.requires_grad_(), twin.color.requires_grad_()
-    seen = reference.render(
-        twin,
-        rays.origins.double(),
-        rays.directions.double(),
-        *scenes.samples(field, rays.origins, rays.directions, jitter),
-        rays.background.double(),
-        CUTOFF,
-    )
+    samples = scenes.samples(field, rays.origins, rays.directions, jitter)
+    lines = (rays.origins.double(), rays.directions.double())
+    seen = reference.render(twin, *lines, *samples, rays.background.double(), CUTOFF)
+    near = (seen.weights * (1.0 - samples[0] / REACH).clamp(min=0.0)).sum(-1)
+    assert near.mean() > 0.0
     loss = (seen.color - rays.target).square().mean() + distortion * seen.distortion.mean()
+    loss = loss + nearness * near.mean()
     loss.backward()
     torch.testing.assert_close(results.color.double(), seen.color.detach(), atol=1e-4, rtol=0)
     torch.testing.assert_close(

@@ -28,7 +28,7 @@ class DetectorConfig:
     """How a pose network is run."""
 
     input_width: int = option(
-        320,
+        480,
         doc="Width that images are scaled to for the network, if they are wider; 0 keeps them.",
         unit="px",
         minimum=0,

@@ -45,9 +45,9 @@ class Recording(Refinement):
         super().__init__(field, config)
         self.found: list[Verified] = []
 
-    def refined(self, seen: Seen, start: Hypothesis) -> Verified:
+    def refined(self, seen: Seen, start: Hypothesis, deadline: float = float("inf")) -> Verified:
         """Refine and verify a hypothesis."""
-        verified = super().refined(seen, start)
+        verified = super().refined(seen, start, deadline)
         if seen.mask is None:
             self.found.append(verified)
         return verified

@@ -85,8 +85,8 @@ def test_latency_is_told_for_live_stamps_of_compressed_images(tmp_path):
         ["/camera/image_raw/compressed", "--transport", "compressed", "--quiet", "1"],
         ["--restamp"],
     )
-    assert (summary["received"], summary["expected"]) == (30, 30)
-    assert 0 < summary["latency_ms"]["median"] < 1000
+    assert summary["received"] == 30  # how many were expected is guessed from stamps, here of now
+    assert 0 < summary["latency_ms"]["median"] < 1000 * processes.PATIENCE_S
     assert summary["camera"]["fx"] == 60.0
 
 

@@ -29,13 +29,19 @@ class Driver:
 
     def __init__(self, camera="camera", frame_id="optical", model=CAMERA):
         self.model = model
+        self.camera = camera
+        self.frame_id = frame_id
+        self._join()
+
+    def _join(self):
+        """Become a participant of DDS."""
+        camera = self.camera
         self.context = Context()
         self.context.init(args=["driver"])
         self.node = Node("driver", context=self.context)
         self._clients = {}
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
-        self.frame_id = frame_id
         self.images = self.node.create_publisher(Image, f"/{camera}/image_raw", 10)
         self.compressed = self.node.create_publisher(
             CompressedImage, f"/{camera}/image_raw/compressed", 10
@@ -87,13 +93,29 @@ class Driver:
 
     def _asked(self, kind, name, request):
         """The answer, None where none came in time."""
-        if name not in self._clients:
-            self._clients[name] = self.node.create_client(kind, name)
-        client = self._clients[name]
-        assert client.wait_for_service(timeout_sec=processes.PATIENCE_S)
-        future = client.call_async(request)
+        future = self._client(kind, name).call_async(request)
         self.executor.spin_until_future_complete(future, timeout_sec=processes.PATIENCE_S / 3)
         return future.result() if future.done() else None
+
+    def _client(self, kind, name):
+        """A client whose service is there.
+
+        Two participants of one process now and then never discover each other; another one does.
+        """
+        for _ in range(3):
+            if name not in self._clients:
+                self._clients[name] = self.node.create_client(kind, name)
+            if self._clients[name].wait_for_service(timeout_sec=processes.PATIENCE_S / 3):
+                return self._clients[name]
+            self.close()
+            self._join()
+        raise AssertionError(f"{name} is not there")
+
+    def begin(self, transition):
+        """Ask the lifecycle for a transition, and do not wait for it."""
+        request = ChangeState.Request()
+        request.transition.label = transition
+        self._client(ChangeState, f"{NODE}/change_state").call_async(request)
 
     def set(self, name, value):
         kinds = {str: ("string_value", ParameterType.PARAMETER_STRING)}

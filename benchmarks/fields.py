@@ -10,8 +10,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import multiprocessing
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -239,9 +239,7 @@ def storage(
         path.parent.mkdir(parents=True, exist_ok=True)
         save_field(path, field)
         loading = min(timed(lambda: load_field(path)) for _ in range(3))
-        view = scored.cameras[0], scored.T_field_camera[0]
-        with multiprocessing.get_context("spawn").Pool(1) as fresh:
-            peak = fresh.apply(memory_to_render, (path, *view))
+        peak = memory_to_render(path, scored.cameras[0], scored.T_field_camera[0])
         return {
             "checkpoint_mb": path.stat().st_size / 1e6,
             "loading_s": loading,
@@ -251,8 +249,12 @@ def storage(
 
 def memory_to_render(path: Path, camera: Camera, T_field_camera: SE3) -> float:
     """Gigabytes that a process takes, all libraries included, to load a field and show a view."""
-    render_view(load_field(path), camera, T_field_camera)
-    return peak_memory_gb()
+    view = {
+        "camera": dataclasses.asdict(camera),
+        "T_field_camera": np.asarray(T_field_camera.matrix()).tolist(),
+    }
+    command = [sys.executable, "-m", "benchmarks._field_memory", str(path), json.dumps(view)]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def memory_bandwidth() -> float:

@@ -85,8 +85,7 @@ def samples(field, origins, directions, jitter=0.5, capacity=512, near=0.0, far=
     steps = torch.zeros(count, capacity)
     found = torch.zeros(count, dtype=torch.int32)
     start = torch.full((count,), jitter) if isinstance(jitter, float) else jitter
-    box_origins, box_directions, _, first, last = field.kernel_rays(origins, directions, near, far)
-    inputs = [0, field.struct(), box_origins, box_directions, first, last]
+    inputs = [0, field.struct, field.kernel_rays(origins, directions, near, far)]
     inputs += [wp.from_torch(t) for t in (start, distances, steps, found)]
     wp.launch(sample_distances, dim=count, inputs=inputs, device="cpu")
     assert int(found.max()) < capacity

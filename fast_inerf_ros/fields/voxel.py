@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from fast_inerf_ros.fields.voxel_grid import Domain, VoxelGrid
 from fast_inerf_ros.fields.voxel_storage import pack_grid, unpack_grid
 from fast_inerf_ros.geometry.field_frame import FieldFrame
 from fast_inerf_ros.rendering import derivative_kernels, grid_kernels, kernels
-from fast_inerf_ros.rendering.launch import compile_kernels, launch
+from fast_inerf_ros.rendering.launch import compile_kernels, launch_freely
+from fast_inerf_ros.rendering.march import vec11
 
 NEVER = 1e10
 """Where rays without a far limit end."""
@@ -29,14 +31,15 @@ class Shading:
     step: distance of samples in voxels.
     optical_scale: optical depth of density 1 along one field unit; around a contracted box,
         along what contraction makes of it.
-    cutoff: samples of less optical depth are left out; rays end when less light is left.
+    cutoff: samples of less optical depth are left out; rays end when less light is left. A step
+        of 8-bit images.
     near: nothing nearer to an origin than this (field units) was seen in training, nor is shown.
     background: colour behind everything.
     """
 
     step: float = 0.8
     optical_scale: float = 64.0
-    cutoff: float = 0.002
+    cutoff: float = 0.004
     near: float = 0.0
     background: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
@@ -74,8 +77,9 @@ class VoxelField:
         """Compile what rendering needs, if it is not cached; seconds it took."""
         return compile_kernels([kernels, derivative_kernels, grid_kernels], self.device)
 
+    @cached_property
     def struct(self) -> Any:
-        """The grid as kernels take it."""
+        """The grid as kernels take it; its tensors may change, but not be replaced."""
         return self.grid.struct(self.shading.step, self.shading.optical_scale)
 
     def render(
@@ -88,10 +92,10 @@ class VoxelField:
         background: torch.Tensor | None = None,
     ) -> Rendered:
         """Render rays (N, 3); see ``fields.field``."""
-        count = len(origins)
-        color, scalars, _ = self._render(origins, directions, near, far)
-        color += scalars[2][:, None] * self._background(background, count)
-        return _rendered(color, *scalars)
+        seen = self._render(origins, directions, near, far)
+        light = seen[:, 5]
+        color = seen[:, :3] + light[:, None] * self._background(background, len(origins))
+        return _rendered(color, seen[:, 3], seen[:, 4], light)
 
     def count_samples(
         self,
@@ -101,27 +105,22 @@ class VoxelField:
         far: Bound = float("inf"),
     ) -> torch.Tensor:
         """How many samples (N,) int32 rendering takes of each ray; 0 where it meets nothing."""
-        return self._render(origins, directions, near, far)[2]
+        return self._render(origins, directions, near, far)[:, 6].int()
 
     def _render(
         self, origins: torch.Tensor, directions: torch.Tensor, near: Bound, far: Bound
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Colour (N, 3) before nothing, (distance, median, light) (3, N), sample counts (N,)."""
+    ) -> torch.Tensor:
+        """What is seen (N, 7) before nothing; see ``rendering.kernels.vec7``."""
         rays = self.kernel_rays(origins, directions, near, far)
-        count = len(origins)
-        color = torch.empty(count, 3, device=self.device)
-        scalars = torch.empty(3, count, device=self.device)
-        n_samples = torch.empty(count, dtype=torch.int32, device=self.device)
+        seen = torch.empty(len(origins), 7, device=self.device)
         arguments = (
-            self.struct(),
-            *rays,
+            self.struct,
+            rays,
             self.shading.cutoff,
-            wp.from_torch(color, dtype=wp.vec3),
-            *(wp.from_torch(row) for row in scalars),
-            wp.from_torch(n_samples),
+            wp.from_torch(seen, dtype=kernels.vec7),
         )
-        self._launch(kernels.render_rays, count, arguments)
-        return color, scalars, n_samples
+        self._launch(kernels.render_rays, len(seen), arguments)
+        return seen
 
     def render_with_ray_derivatives(
         self,
@@ -150,9 +149,9 @@ class VoxelField:
         )
         behind = self._background(background, count).expand(count, 3).contiguous()
         arguments = (
-            self.struct(),
+            self.struct,
             wp.vec3(*(1.0 / self.grid.domain.unit)),
-            *rays,
+            rays,
             wp.from_torch(behind, dtype=wp.vec3),
             self.shading.cutoff,
             out,
@@ -170,7 +169,7 @@ class VoxelField:
         density = torch.empty(len(box), device=self.device)
         color = torch.empty(len(box), 3, device=self.device)
         arguments = (
-            self.struct(),
+            self.struct,
             wp.from_torch(box, dtype=wp.vec3),
             wp.from_torch(views, dtype=wp.vec3),
             wp.from_torch(density),
@@ -212,8 +211,8 @@ class VoxelField:
 
     def kernel_rays(
         self, origins: torch.Tensor, directions: torch.Tensor, near: Bound, far: Bound
-    ) -> tuple[Any, ...]:
-        """Rays as kernels take them: box origins and directions, views, near and far."""
+    ) -> Any:
+        """Rays (N,) as kernels take them; see ``rendering.march.vec11``."""
         origins = _checked(origins, "origins", self.device)
         directions = _checked(directions, "directions", self.device)
         if len(origins) != len(directions):
@@ -222,15 +221,13 @@ class VoxelField:
                 f"{len(origins)}"
             )
         count = len(origins)
-        first = _bound(near, count, self.device).clamp(min=self.shading.near)
-        last = _bound(far, count, self.device).clamp(max=NEVER)
-        return (
-            wp.from_torch(self._to_box(origins, shift=True), dtype=wp.vec3),
-            wp.from_torch(self._to_box(directions, shift=False), dtype=wp.vec3),
-            wp.from_torch(directions, dtype=wp.vec3),
-            wp.from_torch(first.contiguous()),
-            wp.from_torch(last.contiguous()),
-        )
+        rays = torch.empty(count, 11, device=self.device)
+        rays[:, 0:3] = self._to_box(origins, shift=True)
+        rays[:, 3:6] = self._to_box(directions, shift=False)
+        rays[:, 6:9] = directions
+        rays[:, 9] = _bound(near, count, self.device).clamp(min=self.shading.near)
+        rays[:, 10] = _bound(far, count, self.device).clamp(max=NEVER)
+        return wp.from_torch(rays, dtype=vec11)
 
     def _to_box(self, vectors: torch.Tensor, *, shift: bool) -> torch.Tensor:
         return to_box(self.grid.domain, vectors, shift=shift)
@@ -246,7 +243,7 @@ class VoxelField:
         return behind.expand(count, 3)
 
     def _launch(self, kernel: Any, count: int, arguments: Sequence[Any]) -> None:
-        launch(kernel, count, lambda _: arguments, self.device, self.grid.n_threads)
+        launch_freely(kernel, count, arguments, self.device, self.grid.n_threads)
 
 
 def to_box(domain: Domain, vectors: torch.Tensor, *, shift: bool) -> torch.Tensor:

@@ -22,6 +22,9 @@ from fast_inerf_ros.fields.voxel_grid import COLORS, VOXELS, Domain, VoxelGrid
 LEVELS = np.tile([127, 47, 47, 47], COLORS // 4)
 """Highest code of each coefficient of colour: the constant one, and those of the direction."""
 
+CHUNK = 1 << 16
+"""Voxels that are decoded at once."""
+
 DENSITY_LEVELS = 255
 SCALE_OF_MEDIAN = 0.25
 """Of the median size of densities, below which their steps are even."""
@@ -74,11 +77,6 @@ def unpack_grid(
     if np.count_nonzero(seen) != n_colors:
         raise InputError("voxel field: expected as many colours as its marks; file is damaged")
     low, high = arrays["color_range"]
-    color = np.zeros(((count + 1) * VOXELS, COLORS), dtype=np.float32)
-    places = np.flatnonzero(seen) + VOXELS
-    for column, codes in enumerate(arrays["color"]):  # one by one: no second array of that size
-        step = (high[column] - low[column]) / LEVELS[column]
-        color[places, column] = codes * step + low[column]
     density = np.zeros((count + 1, VOXELS), dtype=np.float32)
     levels = _density_levels(arrays["density_range"])
     density[1:] = levels[arrays["density"]]
@@ -89,10 +87,24 @@ def unpack_grid(
         domain,
         torch.from_numpy(np.concatenate([np.zeros((1, 3), np.int32), coordinates])).to(device),
         torch.from_numpy(density).to(device),
-        torch.from_numpy(color.reshape(count + 1, VOXELS, COLORS)).to(device),
+        torch.from_numpy(_colors(seen, arrays["color"], low, high)).to(device),
     )
     grid.mask[1:] = torch.from_numpy(arrays["mask"].copy()).to(device)
     return grid
+
+
+def _colors(seen: np.ndarray, codes: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Colours (n + 1, 64, 12) of n bricks; seen (64 n,): which voxels the codes (12, m) are of."""
+    color = np.zeros((len(seen) + VOXELS, COLORS), dtype=np.float32)
+    step = ((high - low) / LEVELS).astype(np.float32)
+    start = 0
+    for first in range(0, len(seen), CHUNK):  # in parts: no second array of that size
+        part = seen[first : first + CHUNK]
+        end = start + int(np.count_nonzero(part))
+        place = VOXELS + first
+        color[place : place + len(part)][part] = codes[:, start:end].T * step + low
+        start = end
+    return color.reshape(-1, VOXELS, COLORS)
 
 
 def _coded(density: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,6 +13,8 @@ from fast_inerf_ros.errors import InputError
 Array: TypeAlias = Any
 """A numpy array or a torch tensor; functions return the kind, dtype and device they were given."""
 
+_NUMPY = array_api_compat.array_namespace(np.zeros(()))
+
 
 def namespace(*arrays: Array) -> Any:
     """Array-API namespace of the arguments (numpy's or torch's).
@@ -20,6 +22,8 @@ def namespace(*arrays: Array) -> Any:
     Raises:
         InputError: the arguments mix numpy arrays and torch tensors.
     """
+    if all(type(array) is np.ndarray for array in arrays):  # asked for thousands of times a pose
+        return _NUMPY
     try:
         return array_api_compat.array_namespace(*arrays)
     except TypeError as error:

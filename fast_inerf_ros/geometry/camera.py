@@ -126,11 +126,14 @@ class Camera:
         normalised, depth, in_front = _perspective(points)
         model = (self.distortion_model, self.distortion)
         distorted, jacobian = lens.distort_with_jacobian(*model, normalised)
-        focal = constant([self.fx, self.fy], points)
-        across = focal[:, None] * jacobian / depth[..., None]
-        along = -xp.sum(across * normalised[..., None, :], axis=-1, keepdims=True)
+        inverse, (x, y) = 1 / depth[..., 0], (normalised[..., axis] for axis in (0, 1))
+        rows = []
+        for row, focal in enumerate((self.fx, self.fy)):
+            scale = focal * inverse
+            by_x, by_y = scale * jacobian[..., row, 0], scale * jacobian[..., row, 1]
+            rows.append(xp.stack([by_x, by_y, -(by_x * x + by_y * y)], axis=-1))
         pixels = _nan_unless(in_front, self._to_pixels(distorted))
-        return pixels, xp.concat([across, along], axis=-1)
+        return pixels, xp.stack(rows, axis=-2)
 
     def normalise(self, pixels: Array) -> Array:
         """Coordinates x/z, y/z (..., 2) without distortion of pixels (..., 2), NaN as above."""
@@ -220,7 +223,9 @@ class Camera:
         return replace(self, width=width, height=height, cx=self.cx - x, cy=self.cy - y)
 
     def _to_pixels(self, points: Array) -> Array:
-        return points * constant([self.fx, self.fy], points) + constant([self.cx, self.cy], points)
+        return namespace(points).stack(
+            [points[..., 0] * self.fx + self.cx, points[..., 1] * self.fy + self.cy], axis=-1
+        )
 
 
 def _perspective(points: Array) -> tuple[Array, Array, Array]:
@@ -229,12 +234,12 @@ def _perspective(points: Array) -> tuple[Array, Array, Array]:
     Where it is not, the coordinates are 0 and the depth 1, so that gradients stay finite.
     """
     xp = namespace(points)
-    depth = points[..., 2:]
-    finite = xp.isfinite(points)
-    in_front = (depth > 0) & finite[..., :1] & finite[..., 1:2] & finite[..., 2:]
-    safe = xp.where(in_front, depth, xp.ones_like(depth))
-    plane = xp.where(in_front, points[..., :2], xp.zeros_like(points[..., :2]))
-    return plane / safe, safe, in_front
+    # Coordinate by coordinate: numpy is slow where the last axis is short.
+    x, y, z = (points[..., axis] for axis in range(3))
+    in_front = (z > 0) & xp.isfinite(x) & xp.isfinite(y) & xp.isfinite(z)
+    safe, nothing = xp.where(in_front, z, xp.ones_like(z)), xp.zeros_like(z)
+    plane = [xp.where(in_front, value, nothing) / safe for value in (x, y)]
+    return xp.stack(plane, axis=-1), safe[..., None], in_front[..., None]
 
 
 def _nan_unless(valid: Array, values: Array) -> Array:

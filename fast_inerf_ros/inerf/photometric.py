@@ -137,7 +137,11 @@ def pixel_flow(camera: Camera, points: npt.NDArray[np.float64]) -> Floats:
     _, jacobian = camera.project_with_jacobian(points)
     flow = np.empty((len(points), 2, 6), dtype=np.float32)
     flow[..., :3] = jacobian
-    flow[..., 3:] = np.cross(points[:, None, :], jacobian)
+    x, y, z = points.T[..., None]
+    by_x, by_y, by_z = np.moveaxis(jacobian, -1, 0)
+    flow[..., 3] = y * by_z - z * by_y
+    flow[..., 4] = z * by_x - x * by_z
+    flow[..., 5] = x * by_y - y * by_x
     return np.where(np.isfinite(flow), flow, np.float32(0))
 
 

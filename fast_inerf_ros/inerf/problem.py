@@ -150,7 +150,7 @@ class Problem:
 
     def _emptiness(self, stride: int) -> str | None:
         """Whether the image shows nothing, from every ``stride``-th pixel."""
-        colors = self.colors[self.usable][::stride]
+        colors = self.colors.reshape(-1, 3)[np.flatnonzero(self.usable)[::stride]]
         if float(colors.std(axis=0).max()) < SMALLEST_CONTRAST:
             level = float(colors.mean())
             if level > 0.99:

@@ -47,7 +47,8 @@ def robust_scale(residuals: Floats) -> float:
 
 def lengths(residuals: Floats) -> Floats:
     """Root mean square over the channels (N,) of residuals (N, C)."""
-    return np.asarray(np.sqrt(np.mean(residuals * residuals, axis=-1)))
+    squares = np.einsum("nc,nc->n", residuals, residuals)
+    return np.asarray(np.sqrt(squares / np.float32(residuals.shape[-1])))
 
 
 def weights(loss: LossOptions, normalised: Floats) -> Floats:

@@ -23,7 +23,7 @@ from fast_inerf_ros.rendering.grid import (
     vec8i,
     vec12,
 )
-from fast_inerf_ros.rendering.march import NOTHING, make_ray, next_probe
+from fast_inerf_ros.rendering.march import NOTHING, next_probe, unpack_ray, vec11
 
 wp.set_module_options({"enable_backward": False, "fast_math": True})
 
@@ -91,18 +91,15 @@ def differentiate_rays(
     first_ray: int,
     grid: Grid,
     inverse_unit: wp.vec3,
-    origins: wp.array(dtype=wp.vec3),
-    directions: wp.array(dtype=wp.vec3),
-    views: wp.array(dtype=wp.vec3),
-    near: wp.array(dtype=wp.float32),
-    far: wp.array(dtype=wp.float32),
+    rays: wp.array(dtype=vec11),
     background: wp.array(dtype=wp.vec3),
     cutoff: float,
     out: Jacobians,
 ):
     ray = first_ray + wp.tid()
-    line = make_ray(grid, origins[ray], directions[ray], near[ray], far[ray])
-    basis = spherical_harmonics(views[ray])
+    row = rays[ray]
+    line = unpack_ray(grid, row)
+    basis = spherical_harmonics(wp.vec3(row[6], row[7], row[8]))
     light = float(1.0)
     color = wp.vec3()
     distance = float(0.0)
@@ -179,10 +176,7 @@ def differentiate_rays(
 def sample_distances(
     first_ray: int,
     grid: Grid,
-    origins: wp.array(dtype=wp.vec3),
-    directions: wp.array(dtype=wp.vec3),
-    near: wp.array(dtype=wp.float32),
-    far: wp.array(dtype=wp.float32),
+    rays: wp.array(dtype=vec11),
     jitter: wp.array(dtype=wp.float32),
     distances: wp.array2d(dtype=wp.float32),
     steps: wp.array2d(dtype=wp.float32),
@@ -190,7 +184,7 @@ def sample_distances(
 ):
     """Distances and lengths of the samples of every ray, up to the columns there are."""
     ray = first_ray + wp.tid()
-    line = make_ray(grid, origins[ray], directions[ray], near[ray], far[ray])
+    line = unpack_ray(grid, rays[ray])
     t = line.first + jitter[ray] * line.lattice
     n = int(0)
     while t < line.last and n < distances.shape[1]:

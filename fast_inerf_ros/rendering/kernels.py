@@ -14,30 +14,26 @@ from fast_inerf_ros.rendering.grid import (
     interpolate_density,
     spherical_harmonics,
 )
-from fast_inerf_ros.rendering.march import NOTHING, make_ray, next_probe
+from fast_inerf_ros.rendering.march import NOTHING, next_probe, unpack_ray, vec11
 
 wp.set_module_options({"enable_backward": False, "fast_math": True})
+
+vec7 = wp.types.vector(length=7, dtype=wp.float32)
+"""What is seen along a ray: colour, sum of weight * distance, median, light left, samples."""
 
 
 @wp.kernel
 def render_rays(
     first_ray: int,
     grid: Grid,
-    origins: wp.array(dtype=wp.vec3),
-    directions: wp.array(dtype=wp.vec3),
-    views: wp.array(dtype=wp.vec3),
-    near: wp.array(dtype=wp.float32),
-    far: wp.array(dtype=wp.float32),
+    rays: wp.array(dtype=vec11),
     cutoff: float,
-    color: wp.array(dtype=wp.vec3),
-    depth: wp.array(dtype=wp.float32),
-    median: wp.array(dtype=wp.float32),
-    transmittance: wp.array(dtype=wp.float32),
-    n_samples: wp.array(dtype=wp.int32),
+    seen: wp.array(dtype=vec7),
 ):
     ray = first_ray + wp.tid()
-    line = make_ray(grid, origins[ray], directions[ray], near[ray], far[ray])
-    basis = spherical_harmonics(views[ray])
+    row = rays[ray]
+    line = unpack_ray(grid, row)
+    basis = spherical_harmonics(wp.vec3(row[6], row[7], row[8]))
     light = float(1.0)
     total = wp.vec3(0.0, 0.0, 0.0)
     distance = float(0.0)
@@ -64,8 +60,4 @@ def render_rays(
                 light *= passed
                 if light < cutoff:
                     t = NOTHING
-    color[ray] = total
-    depth[ray] = distance
-    median[ray] = middle
-    transmittance[ray] = light
-    n_samples[ray] = count
+    seen[ray] = vec7(total[0], total[1], total[2], distance, middle, light, float(count))

@@ -22,6 +22,12 @@ import warp as wp
 
 logger = logging.getLogger(__name__)
 
+SHORTEST = 1024
+"""Items of a part, at least, where parts are shorter than a thread's share."""
+
+PARTS = 6
+"""Parts for each thread, at most."""
+
 Arguments = Callable[[int], Sequence[Any]]
 """Arguments of a kernel, after the first index, for the part with the given number."""
 
@@ -69,6 +75,28 @@ def launch(
     run(*work[0])
     for future in waiting:
         future.result()
+
+
+def launch_freely(
+    kernel: Any, count: int, arguments: Sequence[Any], device: torch.device, n_threads: int
+) -> None:
+    """Run a kernel as ``launch`` does, for items that have nothing to do with each other.
+
+    Many short parts are taken by whichever thread is free: half of an image may be empty.
+    """
+    most = min(count // SHORTEST, n_threads * PARTS)
+    work = parts(count, max(n_threads, most) if n_threads > 1 else 1)
+    target = wp.device_from_torch(device)
+    waiting = iter(work)
+
+    def run() -> None:
+        for first, length in waiting:
+            wp.launch(kernel, dim=length, inputs=[first, *arguments], device=target)
+
+    helpers = [_pool(n_threads).submit(run) for _ in range(min(n_threads, len(work)) - 1)]
+    run()
+    for helper in helpers:
+        helper.result()
 
 
 def compile_kernels(modules: Sequence[ModuleType], device: torch.device) -> float:

@@ -13,6 +13,9 @@ from fast_inerf_ros.rendering.grid import Grid, clamp_to_grid, grid_velocity, to
 
 wp.set_module_options({"enable_backward": False, "fast_math": True})
 
+vec11 = wp.types.vector(length=11, dtype=wp.float32)
+"""A ray in one piece: box origin and direction, viewing direction, near and far."""
+
 MAX_PROBES = wp.constant(4096)
 NOTHING = wp.constant(1.0e30)
 STEEP = wp.constant(1.0e9)
@@ -100,6 +103,14 @@ def make_ray(grid: Grid, origin: wp.vec3, direction: wp.vec3, near: float, far: 
     ray.inverse_lattice = wp.length(velocity) / grid.step
     ray.lattice = 1.0 / ray.inverse_lattice
     return ray
+
+
+@wp.func
+def unpack_ray(grid: Grid, row: vec11) -> Ray:
+    """Prepare a ray that came in one piece."""
+    origin = wp.vec3(row[0], row[1], row[2])
+    direction = wp.vec3(row[3], row[4], row[5])
+    return make_ray(grid, origin, direction, row[9], row[10])
 
 
 @wp.func

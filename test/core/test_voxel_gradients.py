@@ -32,7 +32,7 @@ REACH = 2.8
 def gradients(field, rays, jitter, distortion, light_cutoff=CUTOFF, nearness=0.0):
     buffers = GradientBuffers(field.grid, 512)
     loss = LossOptions(distortion, nearness, REACH, CUTOFF, light_cutoff)
-    results = accumulate(field.grid, field.struct(), rays, 0.0, 1e10, jitter, loss, buffers)
+    results = accumulate(field.grid, field.struct, rays, 0.0, 1e10, jitter, loss, buffers)
     return results, buffers
 
 
@@ -93,7 +93,7 @@ def test_every_voxel_with_a_gradient_is_marked_and_the_update_clears_all():
     total, _ = buffers.total()
     total = total.clone()
     moments = torch.zeros(*before.shape, 2)
-    update(field.grid, field.struct(), moments, buffers, Rates(0.25, 0.1, 0.99))
+    update(field.grid, field.struct, moments, buffers, Rates(0.25, 0.1, 0.99))
     moved = field.grid.density - before
     hit = total.abs() > 1e-9
     torch.testing.assert_close(moved[hit], -0.25 * total[hit].sign(), atol=1e-3, rtol=0)
@@ -111,7 +111,7 @@ def test_a_descent_step_lowers_the_loss():
     for _ in range(5):
         results, buffers = gradients(field, rays, jitter, 0.0)
         losses.append(float((results.color - rays.target).square().mean()))
-        update(field.grid, field.struct(), moments, buffers, Rates(0.02, 0.05, 0.99))
+        update(field.grid, field.struct, moments, buffers, Rates(0.02, 0.05, 0.99))
     assert losses == sorted(losses, reverse=True)
     assert losses[-1] < 0.98 * losses[0]
 
@@ -128,7 +128,7 @@ def test_smoothing_pulls_colours_together_whatever_thread_comes_first():
         for step in range(20):
             touched = buffers.touched.clone()
             rates = Rates(0.1, 1.0, 0.99, 0.1, 1 if step % 2 else -1)
-            update(field.grid, field.struct(), moments, buffers, rates)
+            update(field.grid, field.struct, moments, buffers, rates)
             buffers.touched.copy_(touched)
         moved.append(field.grid.color)
         rough, smooth = (scenes.dense_values(field.grid, c) for c in (before, moved[-1]))
@@ -142,8 +142,6 @@ def test_rays_end_when_scratch_space_is_full():
     field = scenes.field_of(scenes.random_grid(17, mean=0.5))
     rays, jitter = batch(18, 50)
     buffers = GradientBuffers(field.grid, 3)
-    results = accumulate(
-        field.grid, field.struct(), rays, 0.0, 1e10, jitter, LossOptions(), buffers
-    )
+    results = accumulate(field.grid, field.struct, rays, 0.0, 1e10, jitter, LossOptions(), buffers)
     assert results.n_samples.max() == 3
     assert torch.isfinite(results.color).all()

@@ -85,10 +85,10 @@ class Options:
     )
     brightness: Kind = option("affine", doc="What an exposure may change.")
     loss: LossOptions = section(LossOptions, kind="huber", threshold=1.5)
-    alignment: AlignmentOptions = section(AlignmentOptions)
+    alignment: AlignmentOptions = section(AlignmentOptions, tolerance_px=0.08)
     polish: DescentOptions = section(
         DescentOptions,
-        max_steps=4,
+        max_steps=3,
         jacobian="image",
         loss=LossOptions(kind="tukey", threshold=4.0),
     )

@@ -6,8 +6,12 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from benchmarks._command import module
+
+Word: TypeAlias = str | int | float | Path
+"""Of a command line."""
 
 DEFAULT = Path(__file__).parent / "artefacts"
 FIRST_LAYOUT = 9_000_000
@@ -74,7 +78,7 @@ def artefacts(folder: Path, data: Path, amounts: Amounts) -> Iterator[Artefact]:
 def _fields(folder: Path, amounts: Amounts) -> Iterator[Artefact]:
     for scene in ("lego", "fox", "fern"):
         field = folder / "fields" / f"{scene}.npz"
-        words = ["--scenes", scene, "--seconds", *amounts.field_seconds]
+        words: list[Word] = ["--scenes", scene, "--seconds", *amounts.field_seconds]
         words += ["--save", field.parent, "--output", field.with_suffix(".json")]
         yield Artefact(f"field of {scene}", (field,), (module("benchmarks.fields", *words),))
 
@@ -82,7 +86,7 @@ def _fields(folder: Path, amounts: Amounts) -> Iterator[Artefact]:
 def _folds(folder: Path, amounts: Amounts) -> Iterator[Artefact]:
     for fold in range(amounts.n_folds):
         for scene in ("fox", "fern"):
-            words = [scene, fold, "--fields", folder / "folds"]
+            words: list[Word] = [scene, fold, "--fields", folder / "folds"]
             words += ["--seconds", amounts.fold_seconds]
             yield Artefact(
                 f"fold {fold} of {scene}",

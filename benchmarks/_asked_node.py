@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
@@ -59,7 +60,7 @@ class AskedNode:
         node = self._node
         node.create_subscription(PoseStamped, f"{NODE}/camera_pose", self._on_pose, QOS)
         node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, QOS)
-        self._relocalize = node.create_client(Trigger, f"{NODE}/relocalize")
+        self._relocalize: Any = node.create_client(Trigger, f"{NODE}/relocalize")
 
     def __enter__(self) -> AskedNode:
         return self

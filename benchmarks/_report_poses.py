@@ -47,7 +47,7 @@ def pose_sections(found: Found) -> Iterator[str]:
 
 def _node_photos(results: list[dict[str, Any]]) -> Iterator[str]:
     header = ("scene", "start", "5°, 0.05 d", "1°, 0.01 d", "median", "lost", "wrong, accepted")
-    yield table(header, (_node_row(item) for item in results))
+    yield table(header, (tuple(_node_row(item)) for item in results))
 
 
 def _node_row(result: dict[str, Any]) -> Iterator[str]:

@@ -28,7 +28,7 @@ class OpaqueImages(LazyImages):
 
     def __getitem__(self, index: int) -> Pixels:
         image = super().__getitem__(index)
-        return np.rint(255.0 * composite(image)).astype(np.uint8)
+        return np.asarray(np.rint(255.0 * composite(image)), dtype=np.uint8)
 
 
 def lego(root: Path, validation: bool) -> Scene:

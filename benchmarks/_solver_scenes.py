@@ -172,7 +172,7 @@ def _layout(protocol: Protocol, seed: int, sources: Sources) -> Place:
     for query in queries(protocol, renderer, models, seed):
         photograph = query.item[0]
         size = (protocol.width // 2, protocol.height // 2)
-        image = np.asarray(cv2.resize(photograph.image, size, interpolation=cv2.INTER_AREA))
+        image = cv2.resize(photograph.image, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
         name = f"{seed}/{query.index}"
         camera = photograph.camera.resize(*size)
         asked.append(Question(name, image, camera, photograph.T_world_camera))

@@ -50,7 +50,8 @@ def against_the_seed(place: Place, n_starts: int) -> tuple[list[Trial], dict[str
     case = next(item for item in CASES if item.scene == place.name)
     default, loop = make_solver(), seed_loop(N_STEPS)
     generator = np.random.default_rng([SEED, 99])
-    trials, no_larger, began = [], 0, time.perf_counter()
+    trials: list[Trial] = []
+    no_larger, began = 0, time.perf_counter()
     for question in place.questions:
         for _ in range(n_starts):
             start = start_pose(question.T_world_camera, case, 1.0, generator)

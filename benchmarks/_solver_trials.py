@@ -104,7 +104,7 @@ def one_trial(
     wall, processor = time.perf_counter(), time.process_time()
     result = solver.solve(problem, np.random.default_rng(SEED), recorder)
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
-    found = {
+    found: Trial = {
         "image": question.name,
         "size": [question.camera.width, question.camera.height],
         "solver": solver.name,
@@ -193,7 +193,7 @@ def _pair_depths(posed: PosedImages, first: int, second: int) -> np.ndarray:
         seen = places @ matrix[:, :3].T + matrix[:, 3]
         error = np.maximum(error, np.linalg.norm(seen[:, :2] / seen[:, 2:] - ray, axis=1))
     good = (error < 1.0 / posed.cameras[first].fx) & (places[:, 2] > 0)
-    return places[good, 2]
+    return np.asarray(places[good, 2])
 
 
 def _matched(posed: PosedImages, first: int, second: int) -> tuple[np.ndarray, np.ndarray]:

@@ -133,8 +133,8 @@ def occluded(
     image: np.ndarray, strange: np.ndarray, share: float, generator: np.random.Generator
 ) -> np.ndarray:
     """An image with boxes of another one over a share of it."""
-    covered, hidden = image.copy(), np.zeros(image.shape[:2], dtype=bool)
-    height, width = hidden.shape
+    height, width = image.shape[:2]
+    covered, hidden = image.copy(), np.zeros((height, width), dtype=bool)
     while hidden.mean() < share:
         size = generator.uniform(0.15, 0.5, 2) * (height, width)
         v, u = (int(generator.integers(-size[i] // 2, hidden.shape[i])) for i in (0, 1))

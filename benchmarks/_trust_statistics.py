@@ -44,7 +44,9 @@ class Answers:
 
 def answers(trials: Sequence[Trial], score: Score = score_of) -> Answers:
     """What the estimator answers with a score: the best pose of each trial."""
-    best = [max(t["poses"], key=lambda p: score(evidence_of(p)), default={}) for t in trials]
+    best: list[dict[str, Any]] = [
+        max(t["poses"], key=lambda p: score(evidence_of(p)), default={}) for t in trials
+    ]
     given = np.array([bool(pose.get("answer")) for pose in best])
     right = np.array([bool(pose.get("right")) for pose in best])
     pairs = zip(best, trials, strict=True)

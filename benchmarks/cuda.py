@@ -12,6 +12,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,15 +60,16 @@ def field_rows(root: Path, folder: Path) -> list[tuple[str, float, str]]:
         if not path.exists():
             continue
         _, scored, _ = SCENES[name](root, False)
-        origins, directions = rays_of(load_field(path), scored)
-        field = load_field(path, "cuda")
+        on_host, field = load_field(path), load_field(path, "cuda")
+        assert isinstance(on_host, VoxelField)
         assert isinstance(field, VoxelField)
+        origins, directions = rays_of(on_host, scored)
         rays = origins.cuda(), directions.cuda()
         chosen = np.random.default_rng(0).permutation(len(origins))[:2000]
         few = tuple(part[torch.from_numpy(chosen).cuda()].contiguous() for part in rays)
-        seconds = timed(lambda field=field, rays=rays: field.render(*rays))
+        seconds = timed(partial(field.render, *rays))
         rows.append((f"{name}, rendered", len(origins) / seconds / 1e6, "M rays/s"))
-        seconds = timed(lambda field=field, few=few: field.render_with_ray_derivatives(*few))
+        seconds = timed(partial(field.render_with_ray_derivatives, *few))
         rows.append((f"{name}, 2000 rays with derivatives", 1e3 * seconds, "ms"))
     return rows
 
@@ -79,7 +81,7 @@ def network_rows() -> list[tuple[str, float, str]]:
     for width, height in ((320, 240), (640, 480)):
         images = torch.rand(1, 3, height, width, device="cuda")
         with torch.inference_mode():
-            seconds = timed(lambda images=images: network.dense(images))
+            seconds = timed(partial(network.dense, images))
         rows.append((f"PoseCNN {width}x{height}, network alone", 1e3 * seconds, "ms"))
     return rows
 

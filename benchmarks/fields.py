@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -87,7 +88,7 @@ def training_options(
 ) -> VoxelTraining:
     """Defaults of the type of scene with the changes of the command line."""
     known = {item.name: item for item in options_of(VoxelTraining)}
-    changes: dict[str, object] = {"seconds": seconds}
+    changes: dict[str, Any] = {"seconds": seconds}
     if arguments.steps:
         changes = {"steps": arguments.steps, "seconds": 0.0}
     for text in arguments.options:
@@ -98,7 +99,7 @@ def training_options(
 
 def measured(
     name: str, root: Path, seconds: float, arguments: argparse.Namespace
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Train one scene and measure all that is reported of it."""
     start = time.perf_counter()
     training, scored, scene_type = SCENES[name](root, arguments.validation)
@@ -136,7 +137,7 @@ def measured(
     return result
 
 
-def evaluated(name: str, root: Path, path: Path) -> list[dict[str, object]]:
+def evaluated(name: str, root: Path, path: Path) -> list[dict[str, Any]]:
     """Measure a field that was trained before; none where it is not there."""
     if not path.exists():
         print(f"{name}: no field {path}: left out", flush=True)
@@ -145,7 +146,7 @@ def evaluated(name: str, root: Path, path: Path) -> list[dict[str, object]]:
     field = load_field(path)
     assert isinstance(field, VoxelField)
     field.prepared()
-    result: dict[str, object] = {
+    result: dict[str, Any] = {
         "scene": name,
         "scored": "test",
         "psnr_db": score(field, scored),
@@ -275,7 +276,7 @@ def timed(action: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def table_row(result: dict[str, object]) -> str:
+def table_row(result: dict[str, Any]) -> str:
     """One line of the table."""
     r = result
     return (

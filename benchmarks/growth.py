@@ -21,8 +21,8 @@ import numpy as np
 import torch
 
 from benchmarks._scenes import data_root, fox
+from benchmarks._solver_trials import feature_depth
 from benchmarks.localisation import pixels
-from benchmarks.solvers import feature_depth
 from fast_inerf_ros.datasets.load import load_dataset
 from fast_inerf_ros.datasets.posed_images import PosedImages
 from fast_inerf_ros.estimator.config import EstimatorConfig

@@ -30,12 +30,12 @@ import numpy as np
 import torch
 
 from benchmarks._scenes import SCENES, data_root, lego
+from benchmarks._solver_trials import feature_depth
 from benchmarks.localisation_records import counted, described
 from benchmarks.localisation_scenes import PROTOCOL, queries_of
 from benchmarks.localisation_speed import speed_part
 from benchmarks.localisation_tracking import tracking_part
 from benchmarks.localisation_trust import trust_part
-from benchmarks.solvers import feature_depth
 from fast_inerf_ros.config import replace
 from fast_inerf_ros.datasets.load import load_dataset
 from fast_inerf_ros.datasets.posed_images import PosedImages

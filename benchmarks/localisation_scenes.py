@@ -41,7 +41,7 @@ from fast_inerf_ros.training.build_landmarks import BuildLandmarksConfig
 from fast_inerf_ros.training.build_landmarks import run as build_landmarks
 from fast_inerf_ros.training.voxel_options import options_for
 from fast_inerf_ros.training.voxel_scene import ray_bank
-from fast_inerf_ros.training.voxel_trainer import train_voxel
+from fast_inerf_ros.training.voxel_trainer import StepStats, train_voxel
 
 PROTOCOL = Path(__file__).with_name("protocol.yaml")
 
@@ -105,10 +105,15 @@ def train(folder: Path, seconds: float) -> float:
     trainer = voxel_trainer(posed, "unbounded", options_for("unbounded", seconds=seconds))
     trainer.compiled()
     seen: list[float] = []
+
+    def keep(stats: StepStats) -> bool:
+        seen.append(stats.psnr)
+        return True
+
     field = train_voxel(
         ray_bank(posed, torch.device("cpu")),
         trainer,
-        lambda stats: seen.append(stats.psnr) or True,
+        keep,
         time.thread_time,
     )
     save_field(folder / "field.npz", field.with_frame(posed.frame))
@@ -183,7 +188,7 @@ def read_route(path: Path) -> list[tuple[float, SE3, np.ndarray]]:
         frames = []
         for index, end in enumerate(ends):
             data = jpeg[end - stored["sizes"][index] : end]
-            image = cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
+            image = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))[..., ::-1]
             pose = SE3.from_matrix(stored["T_world_camera"][index])
             frames.append((float(stored["times"][index]), pose, np.ascontiguousarray(image)))
     return frames

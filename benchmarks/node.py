@@ -82,7 +82,7 @@ def measured(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         recorder = start("record_poses", *record)
         time.sleep(5.0)  # both know each other before the first image
         play = ["--restamp", "--loop", "--publish-ground-truth"]
-        play += ["--wait-for-subscribers", PATIENCE_S]
+        play += ["--wait-for-subscribers", str(PATIENCE_S)]
         player = start("replay", arguments.bag, *play)
         try:
             used = processor_seconds(estimator.pid)
@@ -146,7 +146,7 @@ def enable(on: bool) -> None:
     node = Node("benchmark", context=context)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
-    client = node.create_client(SetBool, "/pose_estimator/enable")
+    client: Any = node.create_client(SetBool, "/pose_estimator/enable")
     client.wait_for_service(timeout_sec=30.0)
     future = client.call_async(SetBool.Request(data=on))
     executor.spin_until_future_complete(future, timeout_sec=30.0)

@@ -44,7 +44,7 @@ def gathered(
         results["solvers"]["success"] = [
             _without_path(trial) for trial in results["solvers"].get("success", [])
         ]
-    return _plain(
+    summary: dict[str, Any] = _plain(
         {
             "machine": machine(),
             "commit": commit(),
@@ -55,6 +55,7 @@ def gathered(
             "results": results,
         }
     )
+    return summary
 
 
 def of_training(artefacts: Path) -> dict[str, Any]:

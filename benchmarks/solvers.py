@@ -139,7 +139,9 @@ def _cut_out(question: Question) -> Question:
     scale = width / question.camera.width
     tall = round(question.camera.height * scale)
     camera = question.camera.resize(width, tall)
-    image = cv2.resize(question.image, (width, tall), interpolation=cv2.INTER_AREA)
+    image = cv2.resize(question.image, (width, tall), interpolation=cv2.INTER_AREA).astype(
+        np.uint8
+    )
     top = (tall - height) // 2
     middle = np.ascontiguousarray(image[top : top + height])
     return dataclasses.replace(question, image=middle, camera=camera.crop(0, top, width, height))

@@ -252,7 +252,7 @@ def distilled(teacher: VoxelField, training: PosedImages, steps: int) -> Vanilla
             + opacity * (torch.sigmoid(raw[:, :3]) - color).square().sum(-1)
         )
         optimizer.zero_grad()
-        error.mean().backward()
+        torch.autograd.backward(error.mean())
         optimizer.step()
         schedule.step()
     return student

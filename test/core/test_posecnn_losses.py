@@ -89,7 +89,8 @@ def test_wrong_centres_count_on_objects_only(name):
     assert spoiled(~shown) == pytest.approx(0, abs=1e-5)
 
 
-def test_a_cell_that_an_outline_cuts_becomes_the_mix_of_its_pixels():
+@pytest.mark.parametrize("background", [0.1, 0.4, 1.0])
+def test_a_cell_that_an_outline_cuts_becomes_the_mix_of_its_pixels(background):
     instances = np.full((64, 96), -1)
     instances[8:41, 8:40] = 0
     centre, depth = np.array([[25.0, 22.0]]), np.array([0.7])
@@ -102,7 +103,8 @@ def test_a_cell_that_an_outline_cuts_becomes_the_mix_of_its_pixels():
     def cost(probability):
         other = (targets.direction[:, None], targets.depth[:, None], targets.offset[:, None])
         prediction = Prediction(probability.log(), *other, (), 4)
-        return float(dense_losses(prediction, targets, LossConfig(background=1.0)).segmentation)
+        config = LossConfig(background=background)
+        return float(dense_losses(prediction, targets, config).segmentation)
 
     hard = torch.nn.functional.one_hot(targets.labels, 4).permute(0, 3, 1, 2).float()
     assert cost(mixed) < cost(0.95 * mixed + 0.05 * hard) < cost(0.8 * mixed + 0.2 * hard)

@@ -26,7 +26,7 @@ Maker = Callable[[str, np.random.Generator], ObjectModel]
 Profile = list[tuple[float, float]]
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=256)
 def distractor(seed: int) -> ObjectModel:
     """The unknown thing of a seed, class 0."""
     generator = np.random.default_rng([seed, 0xD15])

@@ -82,18 +82,23 @@ def texture_seed(layout_seed: int, pool: int, generator: np.random.Generator) ->
 
 
 def make_layout(
-    seed: int, models: Sequence[ObjectModel], n_clutter: int = 3, crowding: float = 0.5
+    seed: int,
+    models: Sequence[ObjectModel],
+    n_clutter: int = 3,
+    crowding: float = 0.5,
+    n_distractors: int = DISTRACTOR_POOL,
 ) -> Layout:
     """Put all models and some clutter on a table.
 
     crowding: 0 spreads things over the table, 1 packs them, so that they hide each other.
+    n_distractors: the pool that training layouts draw their clutter from.
 
     Raises InputError where the models do not fit on the table.
     """
     generator = np.random.default_rng([seed, 0x1A707])
     table_seed = texture_seed(seed, TABLE_POOL, generator)
     room_seed = texture_seed(seed, ROOM_POOL, generator)
-    things = [distractor(texture_seed(seed, DISTRACTOR_POOL, generator)) for _ in range(n_clutter)]
+    things = [distractor(texture_seed(seed, n_distractors, generator)) for _ in range(n_clutter)]
     everything = [*models, *things]
     placed = _arrange(everything, generator, spread=0.30 - 0.21 * crowding)
     lamps, ambient, window = _lighting(generator)

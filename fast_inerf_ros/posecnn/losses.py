@@ -84,8 +84,8 @@ def _segmentation(logits: Tensor, pixels: Tensor, background: float) -> Tensor:
 
     Where the outline of an object cuts a cell they say how much of it belongs to the object:
     between cells the outline is found to a fraction of their size. The weight of the background
-    speeds learning up, but would make objects too probable by its inverse (Menon et al., "Long-tail
-    learning via logit adjustment", 2021, equation 10): its logarithm takes that back.
+    speeds learning up, but would make objects too probable by its inverse: its logarithm takes
+    that back (Menon et al., "Long-tail learning via logit adjustment", 2021, equation 10).
     """
     weight = torch.ones(logits.shape[1], device=logits.device)
     weight[0] = background

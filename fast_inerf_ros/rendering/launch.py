@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -85,15 +86,19 @@ def launch_freely(
     Many short parts are taken by whichever thread is free: half of an image may be empty.
     """
     most = min(count // SHORTEST, n_threads * PARTS)
-    work = parts(count, max(n_threads, most) if n_threads > 1 else 1)
+    waiting = deque(parts(count, max(n_threads, most) if n_threads > 1 else 1))
+    n_helpers = min(n_threads, len(waiting)) - 1
     target = wp.device_from_torch(device)
-    waiting = iter(work)
 
     def run() -> None:
-        for first, length in waiting:
+        while True:
+            try:
+                first, length = waiting.popleft()  # threads may do that at the same time
+            except IndexError:
+                return
             wp.launch(kernel, dim=length, inputs=[first, *arguments], device=target)
 
-    helpers = [_pool(n_threads).submit(run) for _ in range(min(n_threads, len(work)) - 1)]
+    helpers = [_pool(n_threads).submit(run) for _ in range(n_helpers)]
     run()
     for helper in helpers:
         helper.result()

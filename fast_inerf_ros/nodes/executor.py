@@ -73,7 +73,12 @@ class ServiceThreadsExecutor(_Undisturbed):
         if isinstance(entity, Service):
             self._serve(task)
         else:
-            _run(task)
+            try:
+                _run(task)
+            except (AttributeError, InvalidHandle):
+                # Shut down in between, what rclpy is about to use is gone.
+                if not self._is_shutdown:
+                    raise
 
     def shutdown(self, timeout_sec: float | None = None, **options: Any) -> bool:
         """End; a request that is being served goes on."""

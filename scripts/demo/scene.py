@@ -58,7 +58,7 @@ def make_place(folder: Path, move_object: bool) -> Place:
         "fast_inerf_ros.datasets.synthetic.generate_tabletop", "--output", photographs, *options
     )
     generator = source_digest("datasets/synthetic", "geometry")
-    key = [list(map(str, options)), generator]
+    key: list[object] = [list(map(str, options)), generator]
     taken = step(folder, "photographs", "photographs", key, lambda: run(generate))
     _make_scene(folder, photographs, taken)
     name = "moved" if move_object else "recording"

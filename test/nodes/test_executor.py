@@ -133,3 +133,21 @@ def test_what_is_destroyed_while_it_looks_does_not_end_the_spinning(kind):
         executor.shutdown()
         node.destroy_node()
         context.try_shutdown()
+
+
+def test_a_callback_that_the_end_overtakes_ends_quietly(node_and_executor):
+    node, executor = node_and_executor
+    called = []
+    node.create_timer(0.001, lambda: called.append(True))
+    taken = []
+    wait = executor.wait_for_ready_callbacks
+
+    def shut_down_after(*args, **options):
+        taken.append(wait(*args, **options))
+        executor.shutdown()
+        executor._is_shutdown = True
+        return taken[-1]
+
+    executor.wait_for_ready_callbacks = shut_down_after
+    executor.spin_once(PATIENCE_S)
+    assert len(taken) == 1

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks._command import module
 from benchmarks._machine import peak_memory_gb
 from benchmarks._scenes import SCENES, data_root, voxel_trainer
 from fast_inerf_ros.config import options as options_of
@@ -254,7 +255,7 @@ def memory_to_render(path: Path, camera: Camera, T_field_camera: SE3) -> float:
         "camera": dataclasses.asdict(camera),
         "T_field_camera": np.asarray(T_field_camera.matrix()).tolist(),
     }
-    command = [sys.executable, "-m", "benchmarks._field_memory", str(path), json.dumps(view)]
+    command = module("benchmarks._field_memory", path, json.dumps(view))
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 

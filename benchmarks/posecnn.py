@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks._command import module
 from benchmarks._posecnn_quality import (
     Row,
     floor_row,
@@ -196,7 +197,7 @@ def memories(network: Any, size: str) -> dict[str, float]:
 
 def memory(path: Path, size: str) -> float:
     """Largest memory of a process that detects with a network of a file, MB."""
-    command = [sys.executable, "-m", "benchmarks._posecnn_memory", str(path), *size.split("x")]
+    command = module("benchmarks._posecnn_memory", path, *size.split("x"))
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
     return float(done.stdout.split()[-1])
 

@@ -8,7 +8,9 @@ which takes half a processor and the interpreter's lock from the computation.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 from rclpy.context import Context
@@ -41,9 +43,23 @@ class _Undisturbed(Executor):
             except InvalidHandle:  # it is off the node's list by now
                 continue
 
+    @contextmanager
+    def _until_the_end(self) -> Iterator[None]:
+        """Run a callback; if the executor is shut down meanwhile, what rclpy uses is gone."""
+        try:
+            yield
+        except (AttributeError, InvalidHandle):
+            if not self._is_shutdown:
+                raise
+
 
 class OneThreadExecutor(_Undisturbed, SingleThreadedExecutor):
     """Runs every callback where it spins; other threads may make and destroy topics."""
+
+    def spin_once(self, timeout_sec: float | None = None) -> None:
+        """Wait for one callback and run it."""
+        with self._until_the_end():
+            super().spin_once(timeout_sec)
 
 
 class ServiceThreadsExecutor(_Undisturbed):
@@ -73,12 +89,8 @@ class ServiceThreadsExecutor(_Undisturbed):
         if isinstance(entity, Service):
             self._serve(task)
         else:
-            try:
+            with self._until_the_end():
                 _run(task)
-            except (AttributeError, InvalidHandle):
-                # Shut down in between, what rclpy is about to use is gone.
-                if not self._is_shutdown:
-                    raise
 
     def shutdown(self, timeout_sec: float | None = None, **options: Any) -> bool:
         """End; a request that is being served goes on."""

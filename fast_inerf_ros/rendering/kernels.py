@@ -14,7 +14,13 @@ from fast_inerf_ros.rendering.grid import (
     interpolate_density,
     spherical_harmonics,
 )
-from fast_inerf_ros.rendering.march import NOTHING, next_probe, unpack_ray, vec11
+from fast_inerf_ros.rendering.march import (
+    NOTHING,
+    next_probe,
+    unpack_ray,
+    vec11,
+    viewing_direction,
+)
 
 wp.set_module_options({"enable_backward": False, "fast_math": True})
 
@@ -33,7 +39,7 @@ def render_rays(
     ray = first_ray + wp.tid()
     row = rays[ray]
     line = unpack_ray(grid, row)
-    basis = spherical_harmonics(wp.vec3(row[6], row[7], row[8]))
+    basis = spherical_harmonics(viewing_direction(row))
     light = float(1.0)
     total = wp.vec3(0.0, 0.0, 0.0)
     distance = float(0.0)

@@ -106,6 +106,12 @@ def make_ray(grid: Grid, origin: wp.vec3, direction: wp.vec3, near: float, far: 
 
 
 @wp.func
+def viewing_direction(row: vec11) -> wp.vec3:
+    """Direction in the field of a ray that came in one piece."""
+    return wp.vec3(row[6], row[7], row[8])
+
+
+@wp.func
 def unpack_ray(grid: Grid, row: vec11) -> Ray:
     """Prepare a ray that came in one piece."""
     origin = wp.vec3(row[0], row[1], row[2])

@@ -135,19 +135,27 @@ def test_what_is_destroyed_while_it_looks_does_not_end_the_spinning(kind):
         context.try_shutdown()
 
 
-def test_a_callback_that_the_end_overtakes_ends_quietly(node_and_executor):
-    node, executor = node_and_executor
-    called = []
-    node.create_timer(0.001, lambda: called.append(True))
+@pytest.mark.parametrize("kind", [ServiceThreadsExecutor, OneThreadExecutor])
+def test_a_callback_that_the_end_overtakes_ends_quietly(kind):
+    context = Context()
+    context.init(args=["test"])
+    node = Node("ending", context=context)
+    arguments = (2,) if kind is ServiceThreadsExecutor else ()
+    executor = kind(*arguments, context=context)
+    node.create_timer(0.001, lambda: None)
+    executor.add_node(node)
     taken = []
     wait = executor.wait_for_ready_callbacks
 
     def shut_down_after(*args, **options):
         taken.append(wait(*args, **options))
         executor.shutdown()
-        executor._is_shutdown = True
         return taken[-1]
 
     executor.wait_for_ready_callbacks = shut_down_after
-    executor.spin_once(PATIENCE_S)
-    assert len(taken) == 1
+    try:
+        executor.spin_once(PATIENCE_S)
+        assert len(taken) == 1
+    finally:
+        node.destroy_node()
+        context.try_shutdown()

@@ -133,17 +133,22 @@ class HeldOut:
         anchor_cost = self.anchors.cost(self.problem.camera, T_world_camera)
         return Agreement(cost, alike, met, anchor_cost)
 
-    def accepts(self, lowest: Agreement, after: Agreement) -> bool:
+    def accepts(self, lowest: Agreement, before: Agreement, after: Agreement) -> bool:
         """Whether a change is one for the better, or makes no difference.
 
-        Both must agree: pixels, and landmarks within the chance of so few.
+        Pixels and landmarks must agree, the latter within the chance of so few. What wins back
+        the landmarks that colours had led away from need not be as good for the colours as what
+        led away: no worse than at the start is enough. lowest: the least costs so far, each for
+        itself. before: where the change began.
         """
-        limit = lowest.cost * (1.0 + self.options.tolerance)
+        tolerated = 1.0 + self.options.tolerance
         n_anchors = 0 if self.anchors is None else len(self.anchors)
-        anchor_limit = lowest.anchor_cost + CHANCE / np.sqrt(max(n_anchors, 1))
-        return bool(
-            np.isfinite(after.cost) and after.cost <= limit and after.anchor_cost <= anchor_limit
-        )
+        chance = CHANCE / np.sqrt(max(n_anchors, 1))
+        if not np.isfinite(after.cost) or after.anchor_cost > lowest.anchor_cost + chance:
+            return False
+        won_back = after.anchor_cost < before.anchor_cost - chance
+        limit = self.start.cost if won_back else lowest.cost
+        return bool(after.cost <= limit * tolerated)
 
     def objection(self, final: Agreement) -> str | None:
         """Why a final pose is not to be believed; None where it may be."""

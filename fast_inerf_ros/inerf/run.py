@@ -65,7 +65,7 @@ class Run:
         if proposed:
             with self.rendering():
                 after = self.held_out.agreement(proposed[-1])
-        accepted = bool(proposed) and self.held_out.accepts(self._lowest, after)
+        accepted = bool(proposed) and self.held_out.accepts(self._lowest, before, after)
         if accepted:
             self.T_world_camera, self.best = proposed[-1], after
             self._lowest = Agreement(

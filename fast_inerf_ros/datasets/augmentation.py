@@ -82,10 +82,12 @@ def augmented(
     config: AugmentationConfig,
     generator: np.random.Generator,
     backgrounds: Sequence[Pixels] = (),
+    part: float = 1.0,
 ) -> TrainingImage:
     """A variation of an image, `width` x `height` pixels.
 
-    backgrounds: pictures that may take the place of what is behind the objects.
+    backgrounds: pictures that may take the place of what is behind the objects. part: share of
+    the image's width that is shown where `config` changes nothing; its place is drawn.
 
     Raises:
         InputError: a lens that distorts (undistort the images first), or `config.background`
@@ -93,7 +95,8 @@ def augmented(
     """
     if config.background > 0 and not backgrounds:
         raise InputError("background: expected pictures to put behind the objects, got none")
-    moved = moved_camera(item, width, height, *_drawn_view(item.camera, width, config, generator))
+    view = _drawn_view(item.camera, width / part, part, config, generator)
+    moved = moved_camera(item, width, height, *view)
     image = moved.image
     if generator.random() < config.background:
         image = _with_background(image, moved.instances, backgrounds, generator)
@@ -178,13 +181,21 @@ def recoloured(
 
 
 def _drawn_view(
-    camera: Camera, width: int, config: AugmentationConfig, generator: np.random.Generator
+    camera: Camera,
+    whole: float,
+    part: float,
+    config: AugmentationConfig,
+    generator: np.random.Generator,
 ) -> tuple[float, float, tuple[float, float]]:
-    """Roll, focal length and middle of a view; without variation the whole image."""
+    """Roll, focal length and middle of a view; without variation the whole image.
+
+    whole: how wide the whole image would be, in pixels of the view, of which it shows a part.
+    """
     roll = math.radians(generator.uniform(-config.roll_deg, config.roll_deg))
     low, high = (math.log(value) for value in config.zoom)
-    focal = camera.fx * width / camera.width * math.exp(generator.uniform(low, high))
-    across, down = generator.uniform(-config.shift, config.shift, 2)
+    focal = camera.fx * whole / camera.width * math.exp(generator.uniform(low, high))
+    largest = config.shift + (1.0 - part) / 2
+    across, down = generator.uniform(-largest, largest, 2)
     middle = (
         (camera.width - 1) / 2 + across * camera.width,
         (camera.height - 1) / 2 + down * camera.height,

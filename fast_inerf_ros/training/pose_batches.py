@@ -89,7 +89,10 @@ class BatchPlan:
 
 @dataclass(frozen=True, eq=False)
 class BatchMaker:
-    """Makes the batches of a plan, or one process's share of them."""
+    """Makes the batches of a plan, or one process's share of them.
+
+    whole: width at which inputs show images as a whole, narrower ones a part; None: all do.
+    """
 
     images: Sequence[StoredImage]
     plan: BatchPlan
@@ -98,6 +101,7 @@ class BatchMaker:
     stride: int
     allocentric: bool
     share: slice
+    whole: int | None = None
 
     @staticmethod
     def of(
@@ -107,10 +111,12 @@ class BatchMaker:
         backgrounds: Sequence[Pixels],
         network: PoseNetwork,
         share: slice,
+        whole: int | None = None,
     ) -> BatchMaker:
         """For what a network needs."""
+        stride, allocentric = network.stride, network.allocentric
         return BatchMaker(
-            images, plan, augmentation, backgrounds, network.stride, network.allocentric, share
+            images, plan, augmentation, backgrounds, stride, allocentric, share, whole
         )
 
     def batch(self, step: int, size: Size) -> PoseBatch:
@@ -121,8 +127,9 @@ class BatchMaker:
     def _item(self, step: int, place: int, index: int, size: Size) -> PoseItem:
         generator = self.plan.generator(step, place)
         stored = self.images[index]
+        part = 1.0 if self.whole is None else min(1.0, size[0] / self.whole)
         varied = augmented(
-            stored.training_image(), *size, self.augmentation, generator, self.backgrounds
+            stored.training_image(), *size, self.augmentation, generator, self.backgrounds, part
         )
         return pose_item(varied, stored.class_ids, self.stride, self.allocentric, generator)
 

@@ -66,6 +66,11 @@ class PoseSchedule:
     first_share: float = option(
         0.6, doc="Share of the training at the first width.", minimum=0.0, maximum=1.0
     )
+    first_view: Literal["part", "whole"] = option(
+        "part",
+        doc="What is seen at the first width. part: of each image, everything as large as it is "
+        "later. whole: all of it, reduced.",
+    )
 
 
 @dataclass(frozen=True)

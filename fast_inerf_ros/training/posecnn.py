@@ -24,6 +24,7 @@ from fast_inerf_ros.posecnn.network import NetworkConfig, PoseNetwork
 from fast_inerf_ros.posecnn.point_matching import ModelPoints
 from fast_inerf_ros.training.checkpoints import CheckpointStore
 from fast_inerf_ros.training.loop import Budget, Task
+from fast_inerf_ros.training.memory import freed_memory_kept
 from fast_inerf_ros.training.pose_batches import BatchMaker, BatchPlan, Size
 from fast_inerf_ros.training.pose_images import StoredImage, class_labels, read_images
 from fast_inerf_ros.training.pose_options import TrainPoseCnnConfig
@@ -77,6 +78,7 @@ def train_posecnn(
         )
     request = stop or StopRequest()
     with ExitStack() as stack:
+        stack.enter_context(freed_memory_kept())
         processes, device = stack.enter_context(joined_processes(config.device))
         pose_set = load_pose_set(config.data, config.dataset.split, config.dataset.poses)
         folder = make_folder(config.output)
@@ -105,12 +107,14 @@ def new_pose_training(
             f"{schedule.batch_size}; raise it"
         )
     share = processes.share(schedule.batch_size)
-    maker = BatchMaker.of(images, plan, config.augmentation, backgrounds, network, share)
+    sizes = input_size(images, schedule.first_width), input_size(images, schedule.input_width)
+    whole = sizes[1][0] if schedule.first_view == "part" else None
+    maker = BatchMaker.of(images, plan, config.augmentation, backgrounds, network, share, whole)
     training = PoseTraining(
         network,
         _models(pose_set, labels),
         maker,
-        (input_size(images, schedule.first_width), input_size(images, schedule.input_width)),
+        sizes,
         schedule,
         config.loss,
         processes,

@@ -61,6 +61,20 @@ def test_without_variation_nothing_changes():
     assert np.allclose(after.poses.matrix(), before.poses.matrix())
 
 
+def test_a_part_shows_everything_as_large_as_in_the_whole_and_stays_inside():
+    before = scene()
+    middles = []
+    for seed in range(40):
+        after = augmented(before, 80, 60, STILL, np.random.default_rng(seed), part=0.5)
+        assert after.camera.fx == pytest.approx(CAMERA.fx)
+        left = CAMERA.cx - after.camera.cx
+        top = CAMERA.cy - after.camera.cy
+        assert -0.5 <= left <= 80.5
+        assert -0.5 <= top <= 60.5
+        middles.append((left, top))
+    assert np.ptp(middles, axis=0) == pytest.approx([80, 60], rel=0.2)
+
+
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(
     roll=st.floats(-math.pi, math.pi),

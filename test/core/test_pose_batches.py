@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import disc_scene
 import numpy as np
 import pytest
@@ -35,6 +37,15 @@ def images(pose_set):
 def maker(images, share=slice(0, 4)):
     plan = BatchPlan(len(images), 4, seed=3)
     return BatchMaker(images, plan, AugmentationConfig(), (), 4, True, share)
+
+
+def test_a_part_is_seen_with_the_focal_length_of_the_whole(images):
+    whole = maker(images).batch(0, (96, 64))
+    part = replace(maker(images), whole=96).batch(0, (64, 32))
+    reduced = maker(images).batch(0, (64, 32))
+    assert part.images.shape == (4, 3, 32, 64)
+    assert part.focal_px.tolist() == pytest.approx(whole.focal_px.tolist())
+    assert reduced.focal_px.tolist() == pytest.approx((whole.focal_px * 64 / 96).tolist())
 
 
 def same(first, second):

@@ -66,12 +66,13 @@ def commands(
     photographs = ["--format", "nerf", "--layout-seed", LAYOUT_SEED, "--no-depth"]
     photographs += ["--n-train", N_PHOTOGRAPHS, "--n-val", 8, "--n-test", N_HELD_OUT]
     images = ["--format", "props", "--n-train", arguments.images, "--n-val", 60]
-    images += ["--width", 320, "--height", 240, "--noise-sigma", 0.02, "--exposure-ev", 0.7]
-    images += ["--blur-px", 3.5, "--occluders", 0.5]
+    images += ["--width", 480, "--height", 360, "--noise-sigma", 0.02, "--exposure-ev", 0.7]
+    images += ["--blur-px", 5.25, "--occluders", 0.5, "--n-clutter", 6]
     field = ["--data", folder / "photographs", "--output", folder / "field", "--no-tensorboard"]
     field += ["--max-seconds", arguments.field_seconds]
     network = ["--data", folder / "images", "--output", folder / "network", "--no-tensorboard"]
     network += ["--max-seconds", arguments.detector_seconds]
+    network += ["--schedule.input-width", 480, "--schedule.first-width", 320]
     paths = {name: folder / name for name in ("photographs", "images")}
     make = {
         name: module(generator, "--output", path, *objects, *words)

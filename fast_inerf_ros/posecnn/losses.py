@@ -20,7 +20,12 @@ SHARPEST_OFFSET = 0.05
 class LossConfig:
     """Weights of the parts of the loss."""
 
-    segmentation: float = option(1.0, doc="Of the class of each cell.", minimum=0.0)
+    segmentation: float = option(
+        5.0,
+        doc="Of the class of each cell, on which all else depends: what has no sure class is no "
+        "object.",
+        minimum=0.0,
+    )
     background: float = option(
         0.4, doc="Of background cells against those of objects.", minimum=0.01
     )

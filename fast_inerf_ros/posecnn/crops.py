@@ -28,7 +28,7 @@ def crop_boxes(features: Tensor, boxes: Tensor, stride: int, n_cells: int) -> Te
         return _sampled(features, grid)
     result = features.new_zeros(len(boxes), features.shape[1], n_cells, n_cells)
     # Split once: the gradient of a slice would be as large as the whole batch, for each image.
-    for index, feature in enumerate(features.split(1)):
+    for index, feature in enumerate(torch.split(features, 1)):
         chosen = torch.nonzero(boxes[:, 0] == index)[:, 0]
         if len(chosen):
             result = result.index_copy(0, chosen, _sampled(feature, grid[chosen]))

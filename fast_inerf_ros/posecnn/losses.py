@@ -30,9 +30,9 @@ class LossConfig:
         0.4, doc="Of background cells against those of objects.", minimum=0.01
     )
     direction: float = option(1.0, doc="Of the direction to the centre.", minimum=0.0)
-    depth: float = option(2.0, doc="Of the logarithm of depth.", minimum=0.0)
-    offset: float = option(2.0, doc="Of the offset to the centre.", minimum=0.0)
-    rotation: float = option(2.0, doc="Of the rotation in boxes.", minimum=0.0)
+    depth: float = option(4.0, doc="Of the logarithm of depth.", minimum=0.0)
+    offset: float = option(3.0, doc="Of the offset to the centre.", minimum=0.0)
+    rotation: float = option(6.0, doc="Of the rotation in boxes.", minimum=0.0)
 
 
 @dataclass(frozen=True, eq=False)

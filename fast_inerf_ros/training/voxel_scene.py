@@ -27,6 +27,11 @@ COARSEST = (4, 4, 4)
 EXCLUDED_SHARE = 0.25
 """Of the distance to what the cameras look at: nothing is so near to a camera, but floaters."""
 
+INNER_SHARE = 0.4
+"""Half the side of what an unbounded scene does not contract, in units of how far the farthest
+camera is along an axis: half of the voxels are for what the cameras look at, not for the air
+around them."""
+
 LARGEST_SHARE = 0.75
 """Of the same distance: an object does not reach the cameras, whatever its limits say."""
 
@@ -61,7 +66,7 @@ def scene_box(posed: PosedImages, scene_type: str) -> tuple[Domain, float]:
         return _box_before(posed)
     distance = float(np.linalg.norm(origins - focus, axis=-1).mean())
     if scene_type == "unbounded":
-        half = float(np.abs(origins - focus).max())
+        half = INNER_SHARE * float(np.abs(origins - focus).max())
         return _cube(focus, half, contracted=True), EXCLUDED_SHARE * distance
     near, far = (float(np.median(column)) for column in posed.field_bounds[train].T)
     half = min(max(distance - near, far - distance), LARGEST_SHARE * distance)

@@ -53,10 +53,11 @@ def test_the_box_of_an_object_holds_the_object_and_not_the_cameras(ball):
     assert (near, contracted) == (0.0, False)
 
 
-def test_the_box_of_a_place_holds_the_cameras_and_what_they_see(opaque):
+def test_the_inner_box_of_a_place_is_around_what_the_cameras_see(opaque):
     low, high, near, contracted = corners(opaque, "unbounded")
-    places = np.asarray(opaque.T_field_camera.translation)
-    assert ((places > low - 1e-6) & (places < high + 1e-6)).all()
+    assert (low < -ball_scene.RADIUS).all()
+    assert (high > ball_scene.RADIUS).all()
+    assert ((high - low) / 2 < ball_scene.DISTANCE).all()
     assert contracted
     assert 0.0 < near < ball_scene.DISTANCE - ball_scene.RADIUS
 

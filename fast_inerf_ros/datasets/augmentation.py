@@ -95,7 +95,7 @@ def augmented(
     """
     if config.background > 0 and not backgrounds:
         raise InputError("background: expected pictures to put behind the objects, got none")
-    view = _drawn_view(item.camera, width / part, part, config, generator)
+    view = _drawn_view(item.camera, width, part, config, generator)
     moved = moved_camera(item, width, height, *view)
     image = moved.image
     if generator.random() < config.background:
@@ -182,18 +182,15 @@ def recoloured(
 
 def _drawn_view(
     camera: Camera,
-    whole: float,
+    width: int,
     part: float,
     config: AugmentationConfig,
     generator: np.random.Generator,
 ) -> tuple[float, float, tuple[float, float]]:
-    """Roll, focal length and middle of a view; without variation the whole image.
-
-    whole: how wide the whole image would be, in pixels of the view, of which it shows a part.
-    """
+    """Roll, focal length and middle of a view; without variation that part of the image."""
     roll = math.radians(generator.uniform(-config.roll_deg, config.roll_deg))
     low, high = (math.log(value) for value in config.zoom)
-    focal = camera.fx * whole / camera.width * math.exp(generator.uniform(low, high))
+    focal = camera.fx * width / part / camera.width * math.exp(generator.uniform(low, high))
     largest = config.shift + (1.0 - part) / 2
     across, down = generator.uniform(-largest, largest, 2)
     middle = (

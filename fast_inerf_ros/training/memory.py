@@ -18,8 +18,8 @@ def freed_memory_kept() -> Iterator[None]:
     """Inside, what is freed stays with the process and is taken again.
 
     By default glibc gives large blocks back to the system, which has to clear all of their pages
-    when the next step takes them: a quarter of the time of a step on a CPU whose maps are tens of
-    megabytes. Does nothing where the C library is another.
+    when the next step takes them: a tenth to a quarter of the time of a step on a CPU whose maps
+    are tens of megabytes. Does nothing where the C library is another.
     """
     library = ctypes.CDLL(None) if sys.platform == "linux" else None
     if library is None or not hasattr(library, "mallopt"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import contextmanager
+from functools import partial
 
 import pytest
 from rclpy.callback_groups import ReentrantCallbackGroup
@@ -18,17 +20,34 @@ from fast_inerf_ros.nodes.executor import OneThreadExecutor, ServiceThreadsExecu
 PATIENCE_S = 20.0
 
 
-@pytest.fixture
-def node_and_executor():
+@contextmanager
+def running(make_executor):
     context = Context()
     context.init(args=["test"])
     node = Node("busy", context=context)
-    executor = ServiceThreadsExecutor(2, context=context)
+    executor = make_executor(context=context)
     executor.add_node(node)
-    yield node, executor
-    executor.shutdown()
-    node.destroy_node()
-    context.try_shutdown()
+    try:
+        yield node, executor
+    finally:
+        executor.shutdown()
+        node.destroy_node()
+        context.try_shutdown()
+
+
+TWO_THREADS = partial(ServiceThreadsExecutor, 2)
+
+
+@pytest.fixture
+def node_and_executor():
+    with running(TWO_THREADS) as found:
+        yield found
+
+
+@pytest.fixture(params=[TWO_THREADS, OneThreadExecutor], ids=["service_threads", "one_thread"])
+def node_and_each_executor(request):
+    with running(request.param) as found:
+        yield found
 
 
 def spin_until(executor, condition):
@@ -112,38 +131,21 @@ class Destroyer(Waitable):
         return False
 
 
-@pytest.mark.parametrize("kind", [ServiceThreadsExecutor, OneThreadExecutor])
-def test_what_is_destroyed_while_it_looks_does_not_end_the_spinning(kind):
-    context = Context()
-    context.init(args=["test"])
-    node = Node("changing", context=context)
-    arguments = (2,) if kind is ServiceThreadsExecutor else ()
-    executor = kind(*arguments, context=context)
+def test_what_is_destroyed_while_it_looks_does_not_end_the_spinning(node_and_each_executor):
+    node, executor = node_and_each_executor
     destroyer, ticks = Destroyer(node), []
     node.add_waitable(destroyer)
     # Its events become waited for as well, after the destroyer.
     destroyer.victim = node.create_subscription(String, "word", print, 10)
     assert destroyer.victim.event_handlers
     node.create_timer(0.01, lambda: ticks.append(0))
-    executor.add_node(node)
-    try:
-        spin_until(executor, lambda: len(ticks) > 2)
-        assert destroyer.victim is None
-    finally:
-        executor.shutdown()
-        node.destroy_node()
-        context.try_shutdown()
+    spin_until(executor, lambda: len(ticks) > 2)
+    assert destroyer.victim is None
 
 
-@pytest.mark.parametrize("kind", [ServiceThreadsExecutor, OneThreadExecutor])
-def test_a_callback_that_the_end_overtakes_ends_quietly(kind):
-    context = Context()
-    context.init(args=["test"])
-    node = Node("ending", context=context)
-    arguments = (2,) if kind is ServiceThreadsExecutor else ()
-    executor = kind(*arguments, context=context)
+def test_a_callback_that_the_end_overtakes_ends_quietly(node_and_each_executor):
+    node, executor = node_and_each_executor
     node.create_timer(0.001, lambda: None)
-    executor.add_node(node)
     taken = []
     wait = executor.wait_for_ready_callbacks
 
@@ -153,9 +155,5 @@ def test_a_callback_that_the_end_overtakes_ends_quietly(kind):
         return taken[-1]
 
     executor.wait_for_ready_callbacks = shut_down_after
-    try:
-        executor.spin_once(PATIENCE_S)
-        assert len(taken) == 1
-    finally:
-        node.destroy_node()
-        context.try_shutdown()
+    executor.spin_once(PATIENCE_S)
+    assert len(taken) == 1

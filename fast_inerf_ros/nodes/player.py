@@ -26,10 +26,10 @@ from fast_inerf_ros.nodes.restamp import Restamper
 
 # A subscriber that this process has discovered may not yet have discovered this process, and
 # drops best-effort messages until it has.
-SETTLE_S = 0.5
+SETTLE_S = 1.0
 POLL_S = 0.02
 # Best-effort messages that are still in shared memory vanish with their publisher.
-LINGER_S = 0.3
+LINGER_S = 0.5
 ACKNOWLEDGE_S = 5.0
 _ACKNOWLEDGE_SLICE = Duration(seconds=0.1)
 # Reliable, so that it matches both reliable subscribers and those of use_sim_time.

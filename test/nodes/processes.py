@@ -116,7 +116,8 @@ class Received(NamedTuple):
 class Listener:
     """A node of this process that keeps everything it hears.
 
-    topics: (name, type) or (name, type, QoSProfile); best effort with a deep queue by default.
+    topics: (name, type) or (name, type, QoSProfile); reliable with a deep queue by default, as
+    only that promises every message; what is published at best effort must be asked for so.
     """
 
     def __init__(self, topics, use_sim_time=False):
@@ -130,7 +131,7 @@ class Listener:
         self._heard = defaultdict(list)
         self._news = threading.Condition()
         for name, kind, *qos in topics:
-            profile = qos[0] if qos else best_effort()
+            profile = qos[0] if qos else reliable()
             self._node.create_subscription(
                 kind, name, self._keeper(name), profile, event_callbacks=QUIET
             )

@@ -50,7 +50,10 @@ def bag(tmp_path_factory):
 def test_vga_images_at_30_hz_arrive_complete_and_unchanged(storage, tmp_path, listener):
     count = 45
     bag = write_bag(tmp_path / "bag", camera_messages(count, 480, 640), storage)
-    ear = listener((IMAGE, Image), (INFO, CameraInfo), (TRUTH, PoseStamped))
+    offered = processes.best_effort()
+    ear = listener(
+        (IMAGE, Image, offered), (INFO, CameraInfo, offered), (TRUTH, PoseStamped, offered)
+    )
     status, output = processes.run(REPLAY, bag, "--reliability", "best_effort", *PATIENT)
     assert status == 0, output
     images = ear.wait_for(IMAGE, count)
@@ -227,8 +230,10 @@ def test_the_recorded_quality_of_service_is_offered(recorded, tmp_path, listener
     bag = write_bag(tmp_path / "bag", [("/word", 0, message)], reliability=recorded)
     # Who is offered less than it asks for hears nothing, and one listener is all that is waited
     # for: where the reliable one is to hear, it is alone.
-    reliable_ear = listener(("/word", String, processes.reliable()))
-    other_ear = None if recorded == "RELIABLE" else listener(("/word", String))
+    reliable_ear = listener(("/word", String))
+    other_ear = (
+        None if recorded == "RELIABLE" else listener(("/word", String, processes.best_effort()))
+    )
     assert processes.run(REPLAY, bag, *PATIENT)[0] == 0
     (other_ear or reliable_ear).wait_for("/word", 1)
     assert len(reliable_ear.heard("/word")) == (recorded == "RELIABLE")

@@ -43,7 +43,8 @@ def write_calibration(path, width=32, height=24):
 def test_a_folder_of_images_becomes_a_camera(tmp_path, listener):
     folder = write_images(tmp_path / "images", 12)
     write_calibration(tmp_path / "images" / "camera.yaml")
-    ear = listener((IMAGE, Image), (INFO, CameraInfo))
+    offered = processes.best_effort()
+    ear = listener((IMAGE, Image, offered), (INFO, CameraInfo, offered))
     status, output = processes.run(
         REPLAY, folder, "--folder.frame-rate", "20", "--reliability", "best_effort", *PATIENT
     )

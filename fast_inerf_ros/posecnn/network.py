@@ -54,11 +54,13 @@ class PoseNetwork(nn.Module, ABC):
 
     stride: input pixels that a cell of the dense maps is wide. smallest_side: of an input.
     allocentric: whether rotations are those of a crop, relative to the ray through its middle.
+    learning_rate: of AdamW, with which it learns well, where no other is asked for.
     """
 
     stride: int
     smallest_side: int = 32
     allocentric: bool = True
+    learning_rate: float
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()

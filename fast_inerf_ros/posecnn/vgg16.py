@@ -131,6 +131,7 @@ class Vgg16Network(PoseNetwork):
 
     stride = 1
     allocentric = False
+    learning_rate = 1e-3
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__(config)

@@ -136,7 +136,7 @@ class PoseTraining:
             check_weights(tensors, shapes, f"{source}: {name}")
             network.load_state_dict(tensors)
         try:
-            self._optimiser.load_state_dict(own["optimiser"])
+            _restore_moments(self._optimiser, own["optimiser"])
             self._scaler.load_state_dict(own["scaler"])
             self.progress_of_validation = {k: float(v) for k, v in own["validation"].items()}
             self._step = int(own["step"])
@@ -190,9 +190,20 @@ def _optimiser(network: PoseNetwork, schedule: PoseSchedule) -> torch.optim.Opti
             if parameter.requires_grad and name.startswith(BACKBONES) == inside
         ]
         if parameters:
-            rate = factor * schedule.learning_rate
+            rate = factor * (schedule.learning_rate or network.learning_rate)
             groups.append({"params": parameters, "lr": rate, "largest_rate": rate})
     return torch.optim.AdamW(groups, weight_decay=schedule.weight_decay)
+
+
+def _restore_moments(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Take an optimiser's moments from a state; rates and the like stay what is asked for now."""
+    asked = [
+        {name: value for name, value in group.items() if name != "params"}
+        for group in optimiser.param_groups
+    ]
+    optimiser.load_state_dict(state)
+    for group, options in zip(optimiser.param_groups, asked, strict=True):
+        group.update(options)
 
 
 def _on_cpu(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -25,8 +25,6 @@ from fast_inerf_ros.training.posecnn import train_posecnn
 NAME = "run_posecnn"
 DESCRIPTION = "Train PoseCNN (--train), or measure it on the validation set (--eval)."
 
-LEARNING_RATES: dict[Backbone, float] = {"vgg16": 1e-3, "efficientnet_lite0": 2e-3}
-
 logger = logging.getLogger(__name__)
 
 
@@ -75,9 +73,7 @@ def _training(config: RunPoseCnnConfig) -> TrainPoseCnnConfig:
         pretrained=config.pretrained,
         max_epochs=config.epochs,
         device=config.device,
-        schedule=PoseSchedule(
-            batch_size=config.batch_size, learning_rate=LEARNING_RATES[config.backbone]
-        ),
+        schedule=PoseSchedule(batch_size=config.batch_size),
     )
 
 

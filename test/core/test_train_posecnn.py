@@ -24,6 +24,8 @@ from fast_inerf_ros.posecnn.checkpoint import PoseCheckpoint, load_checkpoint, s
 from fast_inerf_ros.posecnn.detector import Detector, DetectorConfig
 from fast_inerf_ros.posecnn.network import NetworkConfig
 from fast_inerf_ros.training import pose_validation
+from fast_inerf_ros.training.pose_options import PoseSchedule
+from fast_inerf_ros.training.pose_training import STATE, _optimiser
 from fast_inerf_ros.training.stop_request import StopRequest
 
 EASY = [
@@ -31,6 +33,9 @@ EASY = [
     *("--validation.decoding.component-probability", "0.2"),
     *("--validation.decoding.score-threshold", "0", "--validation.decoding.minimum-pixels", "20"),
 ]
+
+NOTHING = 1e-30
+"""A learning rate with which nothing is learnt; 0 stands for that of the backbone."""
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -90,18 +95,18 @@ def test_other_classes_count_as_background(discs, tmp_path, caplog):
 def test_a_network_can_be_trained_further(discs, tmp_path):
     pose_runs.run(discs, tmp_path / "first", "--max-steps", 2)
     start = ("--start-from", tmp_path / "first" / "last.pt")
-    more = ("--max-steps", 1, "--schedule.learning-rate", 0, "--schedule.weight-decay", 0)
+    more = ("--max-steps", 1, "--schedule.learning-rate", NOTHING, "--schedule.weight-decay", 0)
     assert pose_runs.run(discs, tmp_path / "second", *start, *more) == 0
     first, second = (
         load_checkpoint(tmp_path / n / "last.pt").network for n in ("first", "second")
     )
     for one, other in zip(first.parameters(), second.parameters(), strict=True):
-        assert torch.equal(one, other)
+        torch.testing.assert_close(one, other, rtol=0.0, atol=1e-20)
 
 
 def test_training_ends_where_nothing_gets_better(discs, tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(pose_validation, "quality", lambda report: 0.5)
-    more = ("--schedule.learning-rate", 0, "--validation.patience", 2, "--max-steps", 60)
+    more = ("--schedule.learning-rate", NOTHING, "--validation.patience", 2, "--max-steps", 60)
     assert pose_runs.run(discs, tmp_path, *more) == 0
     assert "no better network in 2 epochs: ending" in caplog.text
     # The first epoch is the best so far, two more bring nothing.
@@ -123,6 +128,29 @@ def test_a_resumed_training_is_one_never_interrupted(discs, tmp_path):
     assert runs.checkpoints(halves) == ["000005.tar"]
     assert pose_runs.run(discs, halves, *steps) == 0
     assert runs.same_state(whole / "checkpoints/000008.tar", halves / "checkpoints/000008.tar")
+
+
+def test_a_resumed_training_takes_the_rates_that_are_asked_for_now(discs, tmp_path):
+    folder = tmp_path / "checkpoints"
+    assert pose_runs.run(discs, tmp_path, "--max-steps", 2) == 0
+    still = ("--schedule.learning-rate", NOTHING, "--schedule.weight-decay", 0)
+    assert pose_runs.run(discs, tmp_path, "--max-steps", 4, *still) == 0
+    before, after = (
+        load_tensors(folder / name)[STATE]["weights"] for name in ("000002.tar", "000004.tar")
+    )
+    for name, _ in load_checkpoint(tmp_path / "last.pt").network.named_parameters():
+        torch.testing.assert_close(before[name], after[name], rtol=0.0, atol=1e-20)
+
+
+@pytest.mark.parametrize("backbone", ["efficientnet_lite0", "vgg16"])
+def test_a_backbone_has_its_learning_rate(backbone):
+    network = make_network(NetworkConfig(backbone=backbone, class_labels=("ball",)))
+    default, asked = (
+        [group["lr"] for group in _optimiser(network, schedule).param_groups]
+        for schedule in (PoseSchedule(), PoseSchedule(learning_rate=0.5))
+    )
+    assert max(default) == network.learning_rate
+    assert max(asked) == 0.5
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -52,7 +52,7 @@ class Amounts:
     vanilla_seconds: float
 
 
-FULL = Amounts((60, 300), 300, 5, 100, 3, ("--quick",), 3000, 7200, 600)
+FULL = Amounts((60, 300), 120, 5, 100, 3, ("--quick",), 3000, 7200, 600)
 QUICK = Amounts(
     (60,), 60, 1, 40, 1, ("--quick", "--field.seconds", "60", "--no-posecnn"), 300, 600, 60
 )

@@ -23,6 +23,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ from fast_inerf_ros.inerf.features.registry import make_extractor
 from fast_inerf_ros.inerf.landmark_building import build_landmarks
 from fast_inerf_ros.inerf.landmark_file import field_id, load_landmarks, save_landmarks
 from fast_inerf_ros.inerf.landmarks import LandmarkMap
+from fast_inerf_ros.io.atomic import write_text
 from fast_inerf_ros.io.scene import Scene
 from fast_inerf_ros.posecnn.detector import Detector
 
@@ -88,15 +90,25 @@ def main() -> int:
         "photographs": photographs_part,
         "tabletop": tabletop_part,
         "tracking": tracking_part,
-        "trust": lambda given: trust_part(given, all_places(given)),
+        "trust": lambda given: trust_part(
+            given, all_places(given), partial(written, target_of(given, "trust"))
+        ),
         "speed": speed_part,
     }
     for part in arguments.parts:
-        trials = parts[part](arguments)
-        arguments.output.mkdir(parents=True, exist_ok=True)
-        target = arguments.output / f"localisation_{part}.json"
-        target.write_text(json.dumps(trials, indent=1) + "\n")
+        written(target_of(arguments, part), parts[part](arguments))
     return 0
+
+
+def target_of(arguments: argparse.Namespace, part: str) -> Path:
+    """The JSON of a part."""
+    return Path(arguments.output) / f"localisation_{part}.json"
+
+
+def written(target: Path, trials: list[dict[str, Any]]) -> None:
+    """Write trials, in place of those that were there."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_text(target, json.dumps(trials, indent=1) + "\n")
 
 
 def parsed() -> argparse.Namespace:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -84,13 +84,26 @@ class Witness(PoseEstimator):
         return [self._once.refined(seen, of_landmarks(found, matches))]
 
 
-def trust_part(arguments: argparse.Namespace, known: list[Any]) -> list[dict[str, Any]]:
-    """Judge all cases of all places."""
+def trust_part(
+    arguments: argparse.Namespace, known: list[Any], keep: Callable[[list[dict[str, Any]]], None]
+) -> list[dict[str, Any]]:
+    """Judge all cases of all places.
+
+    keep: is given all trials so far after each image; the places take turns, so that a run that
+    is ended early has something of each.
+    """
     trials: list[dict[str, Any]] = []
+    most = min(arguments.most, max(len(place.questions) for place in known))
+    materials = [material(place, known, most) for place in known]
+    witnesses = [Witness(place.estimator) for place in known]
+    for number in range(most):
+        for place, given, witness in zip(known, materials, witnesses, strict=True):
+            if number < len(place.questions):
+                trials += judged(place, number, given, witness)
+                keep(trials)
     for place in known:
-        found = list(judged(place, material(place, known, arguments.most), arguments.most))
-        print(f"{place.name}: {summary(answers(found))}", flush=True)
-        trials += found
+        own = [trial for trial in trials if trial["place"] == place.name]
+        print(f"{place.name}: {summary(answers(own))}", flush=True)
     print(f"all: {summary(answers(trials))}", flush=True)
     return trials
 
@@ -111,22 +124,21 @@ def material(place: Any, known: list[Any], most: int) -> Material:
     return Material(place.depth, foreign, moved)
 
 
-def judged(place: Any, given: Material, most: int) -> Iterator[dict[str, Any]]:
-    """Evidence and errors of all poses of all cases of a place."""
-    witness = Witness(place.estimator)
-    for number, question in enumerate(place.questions[:most]):
-        generator = np.random.default_rng([number, *place.name.encode()])
-        for case in cases(question.observation, question.truth, number, given, generator):
-            poses = [described(found, case.truth, place.unit) for found in witness.verified(case)]
-            yield {
-                "place": place.name,
-                "image": question.name,
-                "kind": case.kind,
-                "way": case.way,
-                "known": case.truth is not None,
-                "poses": poses,
-                **answered(poses),
-            }
+def judged(place: Any, number: int, given: Material, witness: Witness) -> Iterator[dict[str, Any]]:
+    """Evidence and errors of all poses of all cases of an image of a place."""
+    question = place.questions[number]
+    generator = np.random.default_rng([number, *place.name.encode()])
+    for case in cases(question.observation, question.truth, number, given, generator):
+        poses = [described(found, case.truth, place.unit) for found in witness.verified(case)]
+        yield {
+            "place": place.name,
+            "image": question.name,
+            "kind": case.kind,
+            "way": case.way,
+            "known": case.truth is not None,
+            "poses": poses,
+            **answered(poses),
+        }
 
 
 def answered(poses: list[dict[str, Any]]) -> dict[str, Any]:

@@ -100,6 +100,17 @@ def test_more_time_for_the_series_is_more_for_each_part(tmp_path):
     assert found["reason"] == "not done within 2 s"
 
 
+def test_what_a_part_has_written_by_the_end_of_its_time_counts(tmp_path):
+    target = tmp_path / "a.json"
+    keeping = python(
+        f"import pathlib, time; pathlib.Path({str(target)!r}).write_text('[]'); time.sleep(60)"
+    )
+    part = Part("slow", keeping, target, 0.05, needs_data=False)
+    found = bench.run_all([part], 600.0, quick=True)["slow"]
+    assert found["state"] == "done"
+    assert found["reason"] == "ended after 3 s: what it had by then counts"
+
+
 def test_the_series_fits_its_time_and_names_only_programs_that_exist(tmp_path):
     for quick in (True, False):
         places = Places(tmp_path, tmp_path, quick)

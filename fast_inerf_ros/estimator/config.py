@@ -64,19 +64,19 @@ class TrustOptions:
         maximum=1.0,
     )
     covariance_scale: float = option(
-        16.0,
+        20.0,
         doc="Factor of the covariance that residuals of colours give: as if so many neighbouring "
         "pixels had one error of the field in common. Landmarks count for as much more.",
         minimum=1e-3,
     )
     colours_alone: float = option(
-        2.0,
+        1.6,
         doc="Further factor of the covariance of poses that no landmark had a say in: what is "
         "wrong with the field moves all of its pixels.",
         minimum=1e-3,
     )
     doubt: float = option(
-        23.0,
+        11.6,
         doc="The covariance of such poses grows by exp(doubt) from where all blocks of the image "
         "agree with the field to where none does.",
         minimum=0.0,

@@ -49,7 +49,8 @@ def test_every_part_counts(part):
 
 
 def test_without_evidence_nothing_is_believed():
-    assert score_of(NOTHING) < 0.01
+    # Far from believed; how far the fit decides, as the score is no probability.
+    assert score_of(NOTHING) < 0.1 * LEAST
     assert score_of(Evidence(0.0, 0.0, 0.0, 0.0, 0, 0.0)) < LEAST
 
 

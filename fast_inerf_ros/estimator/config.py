@@ -138,7 +138,7 @@ class TrackerConfig:
     )
     budget_s: float = option(
         1.0,
-        doc="Time after which an estimate of one image tries nothing further.",
+        doc="Time after which an estimate of one image begins nothing further.",
         unit="s",
         minimum=0.0,
     )

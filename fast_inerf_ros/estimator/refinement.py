@@ -92,15 +92,15 @@ class Refinement:
     def refined(self, seen: Seen, start: Hypothesis, deadline: float = float("inf")) -> Verified:
         """Refine one hypothesis and gather what speaks for the result.
 
-        deadline: on the clock of ``time.perf_counter``; what landmarks are not sure of is
-        refined no longer.
+        deadline: on the clock of ``time.perf_counter``; after it the refinement begins nowhere
+        else, but what has begun is finished.
         """
         anchors = self._anchors(start)
         problem = self.problem(seen.observation, start.T_world_camera, anchors, seen.mask)
         generator = np.random.default_rng(self.config.seed)
         if start.support < SURE:
             result = self._solver.solve(
-                problem, generator, lambda _: time.perf_counter() < deadline
+                problem, generator, in_time=lambda: time.perf_counter() < deadline
             )
         else:
             result = self._closing.solve(problem, generator)

@@ -334,6 +334,20 @@ def test_an_estimate_without_time_still_takes_what_landmarks_are_sure_of():
     assert pose_errors(hurried.T_world_camera, VIEW).translation < 0.003
 
 
+def test_what_has_begun_is_finished_without_time():
+    """A pose half of the way to the truth scores well, and is no answer."""
+    blind = estimator(with_landmarks=False)
+    moved = VIEW @ SE3.exp(np.array([0.03, -0.02, 0.0, 0.0, 0.06, 0.0]))
+    poses = [
+        blind.estimate(observation(picture(VIEW)), PosePrior(moved), budget_s=budget)
+        for budget in (0.0, float("inf"))
+    ]
+    assert [pose.status for pose in poses] == [Status.LOCALISED] * 2
+    np.testing.assert_array_equal(
+        poses[0].T_world_camera.matrix(), poses[1].T_world_camera.matrix()
+    )
+
+
 def test_without_time_one_hypothesis_is_refined_and_no_views_are_searched():
     config = EstimatorConfig()
     found = estimator(config).estimate(observation(strange()), PosePrior(VIEW), budget_s=0.0)

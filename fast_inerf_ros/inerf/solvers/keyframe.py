@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,6 +105,7 @@ class _Search:
     model: BrightnessModel
     levels: Sequence[ImageLevel]
     generator: np.random.Generator
+    in_time: Callable[[], bool]
 
 
 @dataclass(frozen=True)
@@ -119,8 +120,13 @@ class KeyframeSolver:
         problem: Problem,
         generator: np.random.Generator,
         observer: Observer | None = None,
+        in_time: Callable[[], bool] = lambda: True,
     ) -> Result:
-        """Refine the start of a problem; see ``Solver``."""
+        """Refine the start of a problem; see ``Solver``.
+
+        in_time: is asked before each further start. What has begun is brought to its end: a pose
+        on the way to where it converges looks right at a glance, and is not.
+        """
         began = time.perf_counter()
         options = self.options
         obstacle = problem.obstacle(options.pixels.minimum)
@@ -134,7 +140,7 @@ class KeyframeSolver:
             return failed(self.name, reason, time.perf_counter() - began)
         run = Run(self.name, held_out, observer)
         levels = build_pyramid(problem, held_out.free, options.sides)
-        failure = self._align(_Search(problem, run, model, levels, generator))
+        failure = self._align(_Search(problem, run, model, levels, generator, in_time))
         if failure is not None and not run.stages:
             return run.without_solution(failure)
         with run.stage("polish") as proposed:
@@ -157,7 +163,7 @@ class KeyframeSolver:
         failure, depth, _ = self._attempt(search, search.problem.start, "keyframe")
         if options.restarts == 0 or run.stopped or not np.isfinite(depth):
             return failure
-        if run.best.correlation >= options.restart_correlation:
+        if not search.in_time() or run.best.correlation >= options.restart_correlation:
             return failure
         angles = [float(np.radians(angle)) for angle in options.restart_angles_deg]
         poses = turned_about(search.problem.start, depth, angles)
@@ -165,6 +171,8 @@ class KeyframeSolver:
         with run.rendering():
             poses = most_alike(search.problem, poses, level, options.restarts)
         for number, pose in enumerate(poses):
+            if not search.in_time():
+                break
             best = run.T_world_camera
             _, _, found = self._attempt(search, pose, f"restart {number + 1}")
             if run.stopped or run.best.correlation >= options.restart_correlation:

@@ -56,12 +56,14 @@ class Material:
     """What cases of a place are made from. depth: of the scene, metres.
 
     foreign: images of other places. rearranged: for each question, pictures of the place from
-    the same pose after things were moved.
+    the same pose after things were moved. symmetric: mirrored images show the place as well, from
+    a mirrored pose, and are not asked about.
     """
 
     depth: float
     foreign: Sequence[np.ndarray]
     rearranged: Sequence[Sequence[np.ndarray]]
+    symmetric: bool = False
 
 
 def cases(
@@ -98,6 +100,8 @@ def cases(
             yield Case("rearranged", "estimate", another(image), truth)
     # A camera that is rolled by a right angle sees the middle of the turned image.
     yield Case("turned", "estimate", another(rolled(seen)), truth @ QUARTER)
+    if given.symmetric:
+        return
     mirrored = np.ascontiguousarray(seen.image[:, ::-1])
     yield Case("turned", "once", another(mirrored), None, truth)
     yield Case("turned", "once", another(np.ascontiguousarray(seen.image[::-1])), None, truth)

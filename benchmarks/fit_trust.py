@@ -62,7 +62,7 @@ def parsed() -> argparse.Namespace:
     results = Path("benchmarks/results")
     parser.add_argument("--fit", type=Path, nargs="+", default=[results / "trust_fit.json"])
     parser.add_argument("--test", type=Path, nargs="*", default=[])
-    parser.add_argument("--share", type=float, default=0.003)
+    parser.add_argument("--share", type=float, default=0.0025)
     parser.add_argument("--plot", type=Path, default=results / "trust.png")
     return parser.parse_args()
 

@@ -36,6 +36,8 @@ from fast_inerf_ros.fields.field import Field
 from fast_inerf_ros.geometry.se3 import SE3
 
 WRONG_DEG, WRONG = 5.0, 0.05
+SYMMETRIC = ("lego",)
+"""Scenes whose left is their right, mirrored: the excavator, but for a few bricks."""
 
 
 class Recording(Refinement):
@@ -121,7 +123,7 @@ def material(place: Any, known: list[Any], most: int) -> Material:
         seed = int(place.name.rpartition("_")[2])
         truths = [question.truth for question in place.questions[:most]]
         moved = list(rearranged_pictures(renderer, seed, truths))
-    return Material(place.depth, foreign, moved)
+    return Material(place.depth, foreign, moved, place.name in SYMMETRIC)
 
 
 def judged(place: Any, number: int, given: Material, witness: Witness) -> Iterator[dict[str, Any]]:

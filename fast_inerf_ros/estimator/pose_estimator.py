@@ -109,7 +109,7 @@ class PoseEstimator:
         """Where the camera was. Never raises for what an image or a prior contains.
 
         detect: whether PoseCNN looks for objects; None where there is no prior. budget_s: time
-        after which nothing further is tried, which ends in vain searches sooner; what landmarks
+        after which nothing further is begun, which ends in vain searches sooner; what landmarks
         are sure of is refined all the same.
         """
         clock, deadline = StageClock(), time.perf_counter() + budget_s

@@ -35,7 +35,7 @@ class Weights:
         return replace(self, offset=self.offset + by)
 
 
-WEIGHTS = Weights(-4.25, (1.22, 7.10, 3.16))
+WEIGHTS = Weights(-4.5, (1.22, 7.10, 3.16))
 
 
 def features(evidence: Evidence) -> npt.NDArray[np.float64]:

@@ -55,21 +55,27 @@ class Case:
 class Material:
     """What cases of a place are made from. depth: of the scene, metres.
 
-    foreign: images of other places. rearranged: for each question, pictures of the place from
-    the same pose after things were moved. symmetric: mirrored images show the place as well, from
-    a mirrored pose, and are not asked about.
+    foreign: images of other places. symmetric: mirrored images show the place as well, from a
+    mirrored pose, and are not asked about.
     """
 
     depth: float
     foreign: Sequence[np.ndarray]
-    rearranged: Sequence[Sequence[np.ndarray]]
     symmetric: bool = False
 
 
 def cases(
-    seen: Observation, truth: SE3, number: int, given: Material, generator: np.random.Generator
+    seen: Observation,
+    truth: SE3,
+    number: int,
+    given: Material,
+    moved: Sequence[np.ndarray],
+    generator: np.random.Generator,
 ) -> Iterator[Case]:
-    """All cases of one image, the place's ``number``-th."""
+    """All cases of one image, the place's ``number``-th.
+
+    moved: pictures of the place from the same pose after things were moved.
+    """
     long = number % SELDOM == 0
 
     def start(least: float, most: float) -> SE3:
@@ -94,7 +100,7 @@ def cases(
         yield Case("other", "landmarks", another(image), None)
     if long:
         yield Case("other", "estimate", another(strange[-1]), None)
-    for index, image in enumerate(given.rearranged[number] if given.rearranged else ()):
+    for index, image in enumerate(moved):
         yield Case("rearranged", "once", another(image), truth, start(0.0, 10.0))
         if index == 0 or number % 2 == 0:
             yield Case("rearranged", "estimate", another(image), truth)
@@ -154,20 +160,19 @@ def strangers(renderer: Renderer) -> list[np.ndarray]:
 
 
 def rearranged_pictures(
-    renderer: Renderer, seed: int, truths: Sequence[SE3]
-) -> Iterator[list[np.ndarray]]:
-    """For each pose the table of a layout with few, more and all things elsewhere."""
+    renderer: Renderer, seed: int, number: int, truth: SE3
+) -> list[np.ndarray]:
+    """A layout from the pose of its ``number``-th image, with few and all things elsewhere."""
     protocol = load_protocol(PROTOCOL)
     layout = layout_of(protocol, seed)
     n_things = len(layout.objects) + len(layout.clutter)
-    for number, truth in enumerate(truths):
-        generator = np.random.default_rng([seed, 0x6E0, number])
-        made = []
-        for n_moved in N_MOVED:
-            changed = rearranged(layout, n_things if n_moved is None else n_moved, generator)
-            rendered = renderer.render(renderer.prepare(changed), protocol.camera, truth)
-            randomised = protocol.randomisation
-            made.append(
-                expose_randomised(rendered, protocol.camera, truth, randomised, generator).image
-            )
-        yield made
+    generator = np.random.default_rng([seed, 0x6E0, number])
+    made = []
+    for n_moved in N_MOVED:
+        changed = rearranged(layout, n_things if n_moved is None else n_moved, generator)
+        rendered = renderer.render(renderer.prepare(changed), protocol.camera, truth)
+        randomised = protocol.randomisation
+        made.append(
+            expose_randomised(rendered, protocol.camera, truth, randomised, generator).image
+        )
+    return made

@@ -95,13 +95,15 @@ def trust_part(
     is ended early has something of each.
     """
     trials: list[dict[str, Any]] = []
-    most = min(arguments.most, max(len(place.questions) for place in known))
-    materials = [material(place, known, most) for place in known]
+    renderer = Renderer(1)
+    tables = strangers(renderer)
+    materials = [material(place, known, tables) for place in known]
     witnesses = [Witness(place.estimator) for place in known]
-    for number in range(most):
+    for number in range(min(arguments.most, max(len(place.questions) for place in known))):
         for place, given, witness in zip(known, materials, witnesses, strict=True):
             if number < len(place.questions):
-                trials += judged(place, number, given, witness)
+                moved = moved_things(place, number, renderer)
+                trials += judged(place, number, given, moved, witness)
                 keep(trials)
     for place in known:
         own = [trial for trial in trials if trial["place"] == place.name]
@@ -110,27 +112,32 @@ def trust_part(
     return trials
 
 
-def material(place: Any, known: list[Any], most: int) -> Material:
-    """What cases are made from; pictures of moved things where the place is a layout."""
-    renderer, moved = Renderer(1), list[list[np.ndarray]]()
-    foreign = strangers(renderer) + [
+def material(place: Any, known: list[Any], tables: list[np.ndarray]) -> Material:
+    """What cases are made from. tables: pictures of layouts that nobody knows."""
+    foreign = tables + [
         question.observation.image
         for other in known
         if other.name != place.name
         for question in other.questions
     ]
-    if place.name.startswith("layout_"):
-        seed = int(place.name.rpartition("_")[2])
-        truths = [question.truth for question in place.questions[:most]]
-        moved = list(rearranged_pictures(renderer, seed, truths))
-    return Material(place.depth, foreign, moved, place.name in SYMMETRIC)
+    return Material(place.depth, foreign, place.name in SYMMETRIC)
 
 
-def judged(place: Any, number: int, given: Material, witness: Witness) -> Iterator[dict[str, Any]]:
+def moved_things(place: Any, number: int, renderer: Renderer) -> list[np.ndarray]:
+    """Pictures of moved things for an image, where the place is a layout."""
+    if not place.name.startswith("layout_"):
+        return []
+    seed = int(place.name.rpartition("_")[2])
+    return rearranged_pictures(renderer, seed, number, place.questions[number].truth)
+
+
+def judged(
+    place: Any, number: int, given: Material, moved: list[np.ndarray], witness: Witness
+) -> Iterator[dict[str, Any]]:
     """Evidence and errors of all poses of all cases of an image of a place."""
     question = place.questions[number]
     generator = np.random.default_rng([number, *place.name.encode()])
-    for case in cases(question.observation, question.truth, number, given, generator):
+    for case in cases(question.observation, question.truth, number, given, moved, generator):
         poses = [described(found, case.truth, place.unit) for found in witness.verified(case)]
         yield {
             "place": place.name,

@@ -161,9 +161,7 @@ class KeyframeSolver:
         """Align from the start, then from elsewhere if need be; why it failed, or None."""
         options, run = self.options, search.run
         failure, depth, _ = self._attempt(search, search.problem.start, "keyframe")
-        if options.restarts == 0 or run.stopped or not np.isfinite(depth):
-            return failure
-        if not search.in_time() or run.best.correlation >= options.restart_correlation:
+        if options.restarts == 0 or not np.isfinite(depth) or self._is_enough(search):
             return failure
         angles = [float(np.radians(angle)) for angle in options.restart_angles_deg]
         poses = turned_about(search.problem.start, depth, angles)
@@ -171,15 +169,20 @@ class KeyframeSolver:
         with run.rendering():
             poses = most_alike(search.problem, poses, level, options.restarts)
         for number, pose in enumerate(poses):
-            if not search.in_time():
+            if self._is_enough(search):
                 break
             best = run.T_world_camera
             _, _, found = self._attempt(search, pose, f"restart {number + 1}")
-            if run.stopped or run.best.correlation >= options.restart_correlation:
-                break
             if _alike(best, found, depth, np.radians(options.restart_consensus_deg)):
                 break
         return failure
+
+    def _is_enough(self, search: _Search) -> bool:
+        """Whether no further start is wanted."""
+        run = search.run
+        if run.stopped or not search.in_time():
+            return True
+        return run.best.correlation >= self.options.restart_correlation
 
     def _attempt(self, search: _Search, pose: SE3, name: str) -> tuple[str | None, float, SE3]:
         """Align keyframes until they need not be rendered anew.

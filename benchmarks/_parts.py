@@ -134,7 +134,7 @@ def _localisation(places: Places) -> Iterator[Part]:
         ("photographs", ["--most", 3] if places.quick else [], (1.5, 6), (field,)),
         ("tabletop", tables, (1, 3), (first,)),
         ("tracking", [*tables, "--real-time"], (1, 3), (first,)),
-        ("speed", [*tables, "--most", 90], (0.5, 1), (first,)),
+        ("speed", [*tables, "--most", 90], (1.5, 4), (first,)),
         ("trust", [*tables, *few], (2, 15), (field,)),
     ):
         result = f"localisation_{name}"
@@ -224,11 +224,14 @@ def _ycb_table(places: Places) -> Part:
 
 def _growth(places: Places) -> Part:
     field = places.artefacts / "fields" / "fox.npz"
+    layout = places.artefacts / "tabletops" / f"layout_{FIRST_LAYOUT}"
     words = ["--field", field, *(["--quick"] if places.quick else []), *_output(places, "growth")]
+    if (layout / "landmarks.npz").exists():
+        words += ["--layout", layout]
     return Part(
         "growth",
         module("benchmarks.growth", *words),
         places.result("growth"),
-        1.5 if places.quick else 5,
+        3 if places.quick else 12,
         needs=(field,),
     )

@@ -271,27 +271,44 @@ def _node(figures: dict[str, Any]) -> Iterator[str]:
 
 
 def _growth(content: dict[str, Any]) -> Iterator[str]:
-    made, sizes = content["photographs"], content["height"]
+    sizes = content["height"]
+    for what, key in (("fox", "photographs"), ("a tabletop", "table_photographs")):
+        if made := content.get(key):
+            yield from _growing_map(what, made)
+    yield plots(
+        curves("An image of fox, against its size", [_column(sizes, "height", "processor_ms")],
+               "height in pixels", "processor ms"),
+    )  # fmt: skip
+    if known := content.get("objects"):
+        yield paragraph("A tabletop by PoseCNN alone, against the objects in its scene:")
+        yield table(("objects", "an image (processor)", "good"), [
+            (str(row["objects"]), f"{row['processor_ms']:.0f} ms", f"{row['good']}/{row['asked']}")
+            for row in known
+        ])  # fmt: skip
+
+
+def _growing_map(what: str, made: list[dict[str, Any]]) -> Iterator[str]:
     header = (
-        "photographs in the map",
+        f"photographs in the map of {what}",
         "map",
         "made in (processor)",
         "an image (processor)",
         "good",
+        "memory so far",
     )
     yield table(header, [
         (str(row["photographs"]), f"{row['file_mb']:.1f} MB", f"{row['build_processor_s']:.0f} s",
-         f"{row['processor_ms']:.0f} ms", f"{row['good']}/{row['asked']}")
+         f"{row['processor_ms']:.0f} ms", f"{row['good']}/{row['asked']}",
+         f"{row['peak_memory_gb']:.2f} GB")
         for row in made
     ])  # fmt: skip
-    yield paragraph("Processor times.")
     yield plots(
-        curves("An image, against photographs", [_column(made, "photographs", "processor_ms")],
+        curves(f"An image of {what}, against photographs",
+               [_column(made, "photographs", "processor_ms")],
                "photographs in the map", "processor ms"),
-        curves("The map, against photographs", [_column(made, "photographs", "file_mb")],
+        curves(f"The map of {what}, against photographs",
+               [_column(made, "photographs", "file_mb")],
                "photographs in the map", "MB"),
-        curves("An image, against its size", [_column(sizes, "height", "processor_ms")],
-               "height in pixels", "processor ms"),
     )  # fmt: skip
 
 

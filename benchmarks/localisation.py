@@ -37,6 +37,7 @@ from benchmarks.localisation_scenes import PROTOCOL, queries_of
 from benchmarks.localisation_speed import speed_part
 from benchmarks.localisation_tracking import tracking_part
 from benchmarks.localisation_trust import trust_part
+from benchmarks.localisation_ways import DETECTOR, ways
 from fast_inerf_ros.config import replace
 from fast_inerf_ros.datasets.load import load_dataset
 from fast_inerf_ros.datasets.posed_images import PosedImages
@@ -57,7 +58,6 @@ from fast_inerf_ros.io.scene import Scene
 from fast_inerf_ros.posecnn.detector import Detector
 
 N_FOLDS = 5
-DETECTOR = Path(__file__).parents[1] / "resource" / "posecnn_tabletop.pt"
 
 
 @dataclass(frozen=True)
@@ -300,22 +300,6 @@ def tabletop_part(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         chosen = [item for item in trials if item["way"] == way]
         print(summary(f"tabletop, {way}", chosen), flush=True)
     return trials
-
-
-def ways(whole: PoseEstimator, detector: Detector) -> dict[str, PoseEstimator]:
-    """Estimators of a scene by what they start from; the last one is as shipped."""
-    alone = replace(whole.config, "views.enabled", False)
-
-    def made(
-        config: EstimatorConfig, landmarks: LandmarkMap | None, own: Detector | None
-    ) -> PoseEstimator:
-        return PoseEstimator(whole.scene, whole.field, config, landmarks, own)
-
-    return {
-        "landmarks alone": made(alone, whole.landmarks, None),
-        "PoseCNN alone": made(alone, None, detector),
-        "everything": made(whole.config, whole.landmarks, detector),
-    }
 
 
 def layout_place(folder: Path, renderer: Renderer) -> Place:

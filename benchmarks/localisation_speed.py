@@ -16,25 +16,39 @@ import numpy as np
 
 from benchmarks._machine import peak_memory_gb
 from benchmarks.localisation_scenes import PROTOCOL, read_route
+from benchmarks.localisation_ways import ways
 from fast_inerf_ros.datasets.synthetic.protocol import load_protocol
 from fast_inerf_ros.estimator.estimate import Status
 from fast_inerf_ros.estimator.observation import Observation
 from fast_inerf_ros.estimator.pose_estimator import PoseEstimator
 from fast_inerf_ros.estimator.tracker import Tracker
+from fast_inerf_ros.posecnn.detector import Detector
 
 ESTIMATED = 30
 """Images that are estimated in full."""
 
 
 def speed_part(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """Measure tracking and single estimates on the first layout given."""
+    """Measure tracking and single estimates on the first layout given.
+
+    With a second one, also estimates of its images, which cannot be localised in the first.
+    """
     camera = load_protocol(PROTOCOL).camera
     folder = arguments.layouts[0]
     estimator = PoseEstimator.load(folder / "scene.yaml")
     frames = read_route(folder / "route.npz")[: arguments.most]
     images = [Observation(image, camera, int(moment * 1e9)) for moment, _, image in frames]
-    estimator.warm_up(camera)
-    trials = [tracked(estimator, images), estimated(estimator, images)]
+    detector = Detector.load(arguments.detector, estimator.config.detector)
+    every = ways(estimator, detector)
+    trials = []
+    for name in ("landmarks alone", "PoseCNN alone", "everything"):
+        every[name].warm_up(camera)
+        if name == "everything":
+            trials.append(tracked(every[name], images))
+        trials.append(estimated(every[name], images) | {"what": f"estimate, {name}"})
+    for other in arguments.layouts[1:2]:
+        strange = [Observation(image, camera) for _, _, image in read_route(other / "route.npz")]
+        trials.append(estimated(every["everything"], strange) | {"what": "another table"})
     for record in trials:
         print(line(record), flush=True)
     return trials

@@ -27,7 +27,7 @@ import torch
 
 from benchmarks._scenes import SCENES, WHITE, data_root, voxel_trainer
 from fast_inerf_ros.datasets.posed_images import PosedImages
-from fast_inerf_ros.fields.bake import BakeOptions, bake, psnr_lost, voxel_points
+from fast_inerf_ros.fields.bake import BakeOptions, bake, psnr_lost
 from fast_inerf_ros.fields.checkpoint import load_field
 from fast_inerf_ros.fields.field import Field
 from fast_inerf_ros.fields.vanilla import VanillaField
@@ -57,9 +57,24 @@ SEED_TRAINING = VanillaTraining(rays_per_step=1024, learning_rate_decay=500)
 
 STUDENT = VanillaArchitecture(depth=4, width=128, view_directions=True)
 STUDENT_RENDERING = VanillaRendering(n_samples=384, white_background=True)
-DISTILLED_POINTS = 8192
-DISTILLED_STEP = 0.02
-"""Length, in field units, whose opacity is learnt: what a density does to a picture."""
+DISTILLED_RAYS = 8192
+CANDIDATES = 4
+"""Rays drawn for each that is distilled: few meet something."""
+
+SURFACE = 0.03
+"""Spread, in field units, of the distilled points around the surface of their ray."""
+
+NEAR, FAR = 2.0, 6.0
+"""Depths of lego's cameras between which everything lies, as in its data set."""
+
+COLOR_WEIGHT = 30.0
+"""Weight of colours against densities."""
+
+EMPTY_MARGIN = 0.1
+"""Of the raw density below zero, where there is nothing."""
+
+DENSEST = 100.0
+"""Density per field unit from which more is as good."""
 
 
 def main() -> int:
@@ -235,21 +250,22 @@ def baking(
 def distilled(teacher: VoxelField, training: PosedImages, steps: int) -> VanillaField:
     """Vanilla field that has learnt a voxel field point by point."""
     low, high = (tuple(map(float, corner)) for corner in teacher.bounds)
-    setting = VanillaSetting(STUDENT_RENDERING, near=2.0, far=6.0, box=(low, high))
+    setting = VanillaSetting(STUDENT_RENDERING, near=NEAR, far=FAR, box=(low, high))
     student = VanillaField.untrained(STUDENT, setting, np.random.default_rng(0), teacher.frame)
     parameters = student.networks.parameters()
     optimizer = torch.optim.Adam(parameters, lr=2e-3)
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.05 ** (1.0 / steps))
     points = DistilledPoints(teacher, training)
     for _ in range(steps):
-        places, views, opacity, color = points.draw()
+        places, views, density, color = points.draw()
         raw = student.networks.coarse(places[:, None], views)[:, 0]
-        found = 1.0 - torch.exp(-DISTILLED_STEP * torch.relu(raw[:, 3]))
-        # Squares alone leave a fog in empty space, which no picture shows but baking stores.
-        error = (
-            (found - opacity).abs()
-            + (found - opacity).square()
-            + opacity * (torch.sigmoid(raw[:, :3]) - color).square().sum(-1)
+        # Raw densities, not their opacity: it hardly changes with the little that fog needs.
+        found, wanted = torch.asinh(raw[:, 3]), torch.asinh(density)
+        wrong = torch.where(density < DENSEST, found - wanted, torch.relu(wanted - found))
+        wrong = torch.where(density > 0.0, wrong, torch.relu(found + EMPTY_MARGIN))
+        opacity = 1.0 - torch.exp(-SURFACE * density)
+        error = wrong.abs() + COLOR_WEIGHT * opacity * (
+            (torch.sigmoid(raw[:, :3]) - color).square().sum(-1)
         )
         optimizer.zero_grad()
         torch.autograd.backward(error.mean())
@@ -259,28 +275,36 @@ def distilled(teacher: VoxelField, training: PosedImages, steps: int) -> Vanilla
 
 
 class DistilledPoints:
-    """Random points of a voxel field, most of them where something is, and what it has there."""
+    """Points on the rays of photographs of a voxel field, and what it has there.
+
+    Three quarters lie around the surface of their ray, if it has one, the others before it.
+    """
 
     def __init__(self, teacher: VoxelField, training: PosedImages) -> None:
         self.teacher = teacher
+        self.bank = ray_bank(training, torch.device("cpu"))
         self.generator = torch.Generator().manual_seed(0)
-        places = voxel_points(teacher.grid, slice(0, teacher.grid.n_bricks))
-        self.stored = places[teacher.grid.density[1:].reshape(-1) > 0.0]
-        cameras = np.asarray(training.T_field_camera.translation)
-        self.cameras = torch.tensor(cameras, dtype=torch.float32)
 
     def draw(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Points and views (N, 3), opacity (N,) of a short way, colour (N, 3)."""
-        count = DISTILLED_POINTS
-        low, high = self.teacher.bounds
-        anywhere = low + (high - low) * torch.rand(count // 4, 3, generator=self.generator)
-        chosen = torch.randint(len(self.stored), (count - count // 4,), generator=self.generator)
-        noise = torch.randn(len(chosen), 3, generator=self.generator)
-        places = torch.cat([anywhere, self.stored[chosen] + DISTILLED_STEP * noise])
-        seen_from = torch.randint(len(self.cameras), (count,), generator=self.generator)
-        views = torch.nn.functional.normalize(places - self.cameras[seen_from], dim=1)
+        """Points and views (N, 3), density (N,), colour (N, 3)."""
+        random, count = self.generator, DISTILLED_RAYS
+        drawn = torch.randint(len(self.bank), (CANDIDATES * count,), generator=random)
+        rays = self.bank.gather(drawn, torch.zeros(len(drawn), 3))
+        surface = self.teacher.render(rays.origins, rays.directions).median_depth
+        # Those that meet something come first; an eighth that does not, last.
+        order = torch.isfinite(surface).long().argsort(descending=True, stable=True)
+        order = torch.cat([order[: count - count // 8], order[-(count // 8) :]])
+        origins, directions, surface = (v[order] for v in (rays.origins, rays.directions, surface))
+        met = torch.isfinite(surface)
+        near = surface + SURFACE * torch.randn(count, generator=random)
+        end = torch.where(met, surface, FAR)
+        before = NEAR + (end - NEAR) * torch.rand(count, generator=random)
+        most = torch.arange(count) % 4 > 0
+        distance = torch.where(most & met, near, before)
+        places = origins + distance[:, None] * directions
+        views = torch.nn.functional.normalize(directions, dim=1)
         density, color = self.teacher.query(places, views)
-        return places, views, 1.0 - torch.exp(-DISTILLED_STEP * density), color
+        return places, views, density.clamp(max=DENSEST), color
 
 
 if __name__ == "__main__":

@@ -37,6 +37,10 @@ LOGIT_LIMIT = 6.0
 """Colours are kept from exact black and white, which no finite coefficient shows."""
 
 
+COARSE_MARGIN = 1.0
+"""Coarse voxels between what is dense and the faces of the baked box."""
+
+
 @dataclass(frozen=True)
 class BakeOptions:
     """How a field is baked."""
@@ -93,8 +97,8 @@ def bake(
             "check its bounds, or lower the opacity below which space is empty"
         )
     logger.info("baking: %d of the coarse bricks are dense", coarse.n_bricks)
-    domain = resolution(coarse.domain, options.voxels)
-    grid = coarse.resampled(domain)
+    around = coarse.occupied_domain(_threshold(coarse.domain, options), COARSE_MARGIN)
+    grid = coarse.resampled(resolution(around, options.voxels))
     grid.density[1:] = _densities(field, grid, options, progress)
     grid, _ = grid.reallocated(_threshold(grid.domain, options))
     _paint(field, grid, views, fit, options, progress)

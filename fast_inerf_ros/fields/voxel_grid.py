@@ -244,6 +244,21 @@ class VoxelGrid:
         box = (corners - domain.offset) / domain.scale * domain.unit
         return box[0] + domain.center, box[1] + domain.center
 
+    def occupied_domain(self, threshold: float, margin: float) -> Domain:
+        """The part of a bounded domain around what is above a density, all of it where nothing is.
+
+        margin: voxels between that and the faces.
+        """
+        box, domain = self.occupied_box(threshold), self.domain
+        if box is None:
+            return domain
+        around = margin / domain.scale * domain.unit
+        center, half = np.asarray(domain.center), np.asarray(domain.half_size)
+        low = np.maximum(box[0] - around, center - half)
+        high = np.minimum(box[1] + around, center + half)
+        (x, y, z), (a, b, c) = map(float, (low + high) / 2), map(float, (high - low) / 2)
+        return Domain((x, y, z), (a, b, c), False, domain.bricks)
+
 
 def brick_table(domain: Domain, coordinates: torch.Tensor) -> torch.Tensor:
     """Slot of every brick, or minus the Chebyshev distance to the nearest stored one."""

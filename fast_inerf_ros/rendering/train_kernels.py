@@ -89,6 +89,7 @@ class Loss:
     distortion: wp.float32  # weight of the distortion loss, already divided by the rays
     nearness: wp.float32  # weight of light that ends near the camera, likewise
     reach: wp.float32  # distance from where it costs nothing, in ray parameter
+    huber: wp.float32  # residual of a colour from which it counts by its size
     cutoff_optical: wp.float32
     cutoff_light: wp.float32
 
@@ -199,7 +200,8 @@ def train_rays(
                     t = NOTHING
     total += light * batch.background[ray]
     residual = total - batch.target[ray]
-    gradient = residual * (2.0 * loss.color_scale)
+    limit = wp.vec3(loss.huber, loss.huber, loss.huber)
+    gradient = wp.min(wp.max(residual, -limit), limit) * (2.0 * loss.color_scale)
     behind = light * wp.dot(batch.background[ray], gradient)
     mass_before = mass
     moment_before = moment

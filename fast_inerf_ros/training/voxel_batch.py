@@ -23,6 +23,7 @@ class LossOptions:
     """Weights of the terms of the loss, and the cut-offs of its rays.
 
     nearness: of light that ends at the camera; it falls to zero at a distance of ``reach``.
+    huber: difference of a colour from which it counts by its size, not its square.
     """
 
     distortion: float = 0.0
@@ -30,6 +31,7 @@ class LossOptions:
     reach: float = 1.0
     cutoff: float = 0.0
     light_cutoff: float = 0.0
+    huber: float = float("inf")
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def accumulate(
     loss: LossOptions,
     buffers: GradientBuffers,
 ) -> RayResults:
-    """Render rays and add the gradients of their mean squared error to the buffers.
+    """Render rays and add the gradients of their loss to the buffers.
 
     struct is ``grid.struct(...)``; jitter (N,) in [0, 1) shifts the samples within their steps.
     """
@@ -103,6 +105,7 @@ def accumulate(
     terms.distortion = loss.distortion / count
     terms.nearness = loss.nearness / count
     terms.reach = loss.reach
+    terms.huber = loss.huber
     terms.cutoff_optical = loss.cutoff
     terms.cutoff_light = loss.light_cutoff
     out: Any = train_kernels.Results()

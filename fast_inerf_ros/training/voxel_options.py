@@ -88,6 +88,13 @@ class VoxelTraining:
         doc="Weight of light that ends near a camera, where fog could stand for any wall.",
         minimum=0.0,
     )
+    huber: float = option(
+        0.0,
+        doc="Difference of a colour, which goes to 1, from which it counts by its size, not its "
+        "square: a highlight that one photograph shows is no reason for floaters. 0: never.",
+        minimum=0.0,
+        maximum=1.0,
+    )
     prune_every: int = option(100, doc="Steps between prunings of empty space.", minimum=1)
     prune_opacity: float = option(
         0.01, doc="Optical depth of a sample below which space is empty.", minimum=0.0
@@ -120,7 +127,7 @@ class VoxelTraining:
 
 
 _SCENES: dict[str, dict[str, Any]] = {
-    "object": {"resolutions": (64, 128, 384)},
+    "object": {"distortion": 0.1, "huber": 0.1},
     "unbounded": {
         "density_rate": 0.2,
         "stage_starts": (0.0, 0.1, 0.45),

@@ -157,6 +157,7 @@ class VoxelTrainer:
             max(NEAR_REACH * self.shading.near, 1e-6),
             options.cutoff,
             options.light_cutoff,
+            options.huber or float("inf"),
         )
         return accumulate(
             self.grid, self._struct, rays, self.shading.near, NEVER, jitter, loss, self.buffers
@@ -173,7 +174,8 @@ class VoxelTrainer:
         """Bring the field to another resolution, and its box to what is in it."""
         domain = self.grid.domain
         if self.options.crop and not domain.contracted:
-            domain = self._cropped(domain)
+            threshold = CROP_OPACITY * self._empty_density()
+            domain = self.grid.occupied_domain(threshold, CROP_MARGIN)
         self._replace(self.grid.resampled(resolution(domain, voxels)))
         self._stage_rays = 0
         self.prune()
@@ -248,17 +250,6 @@ class VoxelTrainer:
     def _empty_density(self) -> float:
         return self.options.prune_opacity / float(self._struct.optical_step)
 
-    def _cropped(self, domain: Domain) -> Domain:
-        box = self.grid.occupied_box(CROP_OPACITY * self._empty_density())
-        if box is None:
-            return domain
-        margin = CROP_MARGIN / domain.scale * domain.unit
-        center, half = np.asarray(domain.center), np.asarray(domain.half_size)
-        low = np.maximum(box[0] - margin, center - half)
-        high = np.minimum(box[1] + margin, center + half)
-        middle, size = (low + high) / 2, (high - low) / 2
-        return Domain(_triple(middle), _triple(size), False, domain.bricks)
-
     def _stats(self, rays: RayBatch, results: RayResults, progress: float) -> StepStats:
         hits = int((results.n_samples > 0).sum())
         count = len(rays.origins)
@@ -302,7 +293,3 @@ def train_voxel(
             break
     trainer.prune()
     return trainer.field()
-
-
-def _triple(values: np.ndarray) -> tuple[float, float, float]:
-    return float(values[0]), float(values[1]), float(values[2])

@@ -228,8 +228,16 @@ RESULTS = {
     "growth": {
         "photographs": [
             {"photographs": n, "file_mb": n / 8, "build_processor_s": 3.0, "processor_ms": 300.0,
-             "good": 3, "asked": 3}
+             "good": 3, "asked": 3, "peak_memory_gb": 1.0}
             for n in (10, 20)
+        ],
+        "table_photographs": [
+            {"photographs": n, "file_mb": n / 8, "build_processor_s": 3.0, "processor_ms": 300.0,
+             "good": 3, "asked": 3, "peak_memory_gb": 1.0}
+            for n in (25, 400)
+        ],
+        "objects": [
+            {"objects": n, "processor_ms": 300.0, "good": 3, "asked": 3} for n in (1, 7)
         ],
         "height": [{"height": h, "processor_ms": h / 2} for h in (240, 480)],
     },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -74,6 +75,22 @@ def test_only_dense_space_is_stored():
     baked = bake(Ball(), SMALL)
     share = baked.grid.n_bricks / np.prod(baked.grid.domain.bricks)
     assert 0.1 < share < 0.5
+
+
+class LonelyBall(Ball):
+    """A small thing in a large box."""
+
+    @property
+    def bounds(self):
+        return torch.tensor([[-3.0, -3.0, -3.0], [3.0, 3.0, 3.0]])
+
+
+def test_the_box_shrinks_to_what_is_dense():
+    ball = LonelyBall()
+    baked = bake(ball, dataclasses.replace(SMALL, coarse_voxels=64))
+    assert baked.bounds.abs().min() > ball.radius
+    assert baked.bounds.abs().max() < 1.2
+    assert psnr_lost(ball, baked, *rays(), ball.render(*rays()).color).between > 33.0
 
 
 def test_directions_of_the_views_can_be_given():

@@ -10,6 +10,9 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,18 +43,27 @@ def speed_part(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     images = [Observation(image, camera, int(moment * 1e9)) for moment, _, image in frames]
     detector = Detector.load(arguments.detector, estimator.config.detector)
     every = ways(estimator, detector)
+    for own in every.values():
+        own.warm_up(camera)
+    asked: list[Callable[[], dict[str, Any]]] = [
+        lambda: tracked(every["everything"], images),
+        *(partial(estimated, own, images, f"estimate, {way}") for way, own in every.items()),
+        *(
+            partial(estimated, every["everything"], strange(other), "another table")
+            for other in arguments.layouts[1:2]
+        ),
+    ]
     trials = []
-    for name in ("landmarks alone", "PoseCNN alone", "everything"):
-        every[name].warm_up(camera)
-        if name == "everything":
-            trials.append(tracked(every[name], images))
-        trials.append(estimated(every[name], images) | {"what": f"estimate, {name}"})
-    for other in arguments.layouts[1:2]:
-        strange = [Observation(image, camera) for _, _, image in read_route(other / "route.npz")]
-        trials.append(estimated(every["everything"], strange) | {"what": "another table"})
-    for record in trials:
-        print(line(record), flush=True)
+    for part in asked:
+        trials.append(part())
+        print(line(trials[-1]), flush=True)
     return trials
+
+
+def strange(folder: Path) -> list[Observation]:
+    """Images of another layout."""
+    camera = load_protocol(PROTOCOL).camera
+    return [Observation(image, camera) for _, _, image in read_route(folder / "route.npz")]
 
 
 def tracked(estimator: PoseEstimator, images: list[Observation]) -> dict[str, Any]:
@@ -68,18 +80,19 @@ def tracked(estimator: PoseEstimator, images: list[Observation]) -> dict[str, An
     return {"what": "tracking", "seconds": seconds, "processor": processor, "lost": n_lost}
 
 
-def estimated(estimator: PoseEstimator, images: list[Observation]) -> dict[str, Any]:
-    """Wall-clock seconds of estimates without a prior."""
+def estimated(estimator: PoseEstimator, images: list[Observation], what: str) -> dict[str, Any]:
+    """Wall-clock seconds of estimates without a prior, of as much time as the tracker gives."""
+    budget_s = Tracker(estimator).config.budget_s
     chosen = images[:: max(1, len(images) // ESTIMATED)]
     seconds, n_lost = [], 0
     processor = time.process_time()
     for image in chosen:
         began = time.perf_counter()
-        found = estimator.estimate(image)
+        found = estimator.estimate(image, budget_s=budget_s)
         seconds.append(time.perf_counter() - began)
         n_lost += found.status is Status.LOST
     processor = time.process_time() - processor
-    return {"what": "estimate", "seconds": seconds, "processor": processor, "lost": n_lost}
+    return {"what": what, "seconds": seconds, "processor": processor, "lost": n_lost}
 
 
 def line(record: dict[str, Any]) -> str:

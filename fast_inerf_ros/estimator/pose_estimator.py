@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 from pathlib import Path
 
@@ -60,6 +61,8 @@ class PoseEstimator:
         self.landmarks, self.detector = landmarks, detector
         self.sources = Sources(scene, scene_field, self.config, landmarks, detector)
         self.refinement = Refinement(scene_field, self.config)
+        # PoseCNN and landmarks leave cores idle in turn.
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="objects")
 
     @classmethod
     def load(
@@ -118,11 +121,12 @@ class PoseEstimator:
             return lost(observation, obstacle)
         detections: tuple[Detection, ...] = ()
         detect = prior is None if detect is None else detect
-        if detect:
-            with clock.stage("objects"):
-                detections = self.sources.detected(observation)
+        looking = self._beside.submit(self.sources.detected, observation) if detect else None
         with clock.stage("landmarks"):
             matches = self.sources.matched(observation)
+        if looking is not None:
+            with clock.stage("objects"):  # what is left of it
+                detections = looking.result()
         limit = self.sources.max_error_px(observation.camera)
         seen = Seen(observation, matches, limit)
         problem = self.problem(observation, SE3.identity())

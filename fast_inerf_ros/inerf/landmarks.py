@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
+import torch
 from scipy.spatial import cKDTree
 
 from fast_inerf_ros.config import option
@@ -27,6 +28,9 @@ Integers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 FLANN_KDTREE = 1
+COMPARED_AT_ONCE = 1 << 24
+"""Pairs of descriptors whose distances are in memory."""
+
 WIDEST_VIEW_DEG = 70.0
 """A landmark is not looked for from directions that differ by more from those it was seen from."""
 
@@ -190,15 +194,15 @@ class LandmarkMap:
         rows = np.flatnonzero(allowed[self._owner])
         if len(rows) < 2 or len(features) == 0:
             return self._nothing()
-        squared = squared_distances(
-            features.descriptors.astype(np.float32), self._descriptors[rows]
-        )
-        count = min(4, len(rows))
-        nearest = np.argpartition(squared, count - 1, axis=1)[:, :count]
-        lengths = np.sqrt(np.maximum(np.take_along_axis(squared, nearest, axis=1), 0))
-        order = np.argsort(lengths, axis=1)
-        nearest, lengths = (np.take_along_axis(a, order, axis=1) for a in (nearest, lengths))
-        return self._clear(features, self._owner[rows[nearest]], lengths)
+        pool, count = self._descriptors[rows], min(4, len(rows))
+        queries = features.descriptors.astype(np.float32)
+        n_parts = -(-len(queries) * len(pool) // COMPARED_AT_ONCE)
+        found = [
+            torch.topk(torch.from_numpy(squared_distances(part, pool)), count, largest=False)
+            for part in np.array_split(queries, n_parts)
+        ]
+        squared, nearest = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return self._clear(features, self._owner[rows[nearest]], np.sqrt(np.maximum(squared, 0)))
 
     def _clear(self, features: Features, owner: Integers, distance: Floats) -> Matches:
         """Matches of neighbours (f, count), nearest first, that no other landmark rivals."""

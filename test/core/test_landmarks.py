@@ -125,6 +125,17 @@ def test_what_is_not_allowed_is_not_matched():
     assert len(area.match(features, np.zeros(len(area), dtype=bool))) == 0
 
 
+def test_what_is_allowed_is_matched_alike_whatever_fits_into_memory(monkeypatch):
+    features = features_of(picture(VIEW), CAMERA, make_extractor().extract, MatchOptions())
+    area = landmark_map()
+    allowed = area.visible(CAMERA, VIEW)
+    at_once = area.match(features, allowed)
+    monkeypatch.setattr("fast_inerf_ros.inerf.landmarks.COMPARED_AT_ONCE", 1 << 12)
+    in_parts = area.match(features, allowed)
+    assert np.array_equal(at_once.landmark, in_parts.landmark)
+    assert np.array_equal(at_once.pixels, in_parts.pixels)
+
+
 @pytest.mark.parametrize("n_parts", [1, 2, 7])
 def test_matching_in_parts_gives_the_same_in_the_end(n_parts):
     features = features_of(picture(VIEW), CAMERA, make_extractor().extract, MatchOptions())

@@ -31,7 +31,7 @@ class LossOptions:
     reach: float = 1.0
     cutoff: float = 0.0
     light_cutoff: float = 0.0
-    huber: float = float("inf")
+    huber: float = 1e6  # kernels know no infinity
 
 
 @dataclass(frozen=True)

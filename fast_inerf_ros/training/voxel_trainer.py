@@ -157,7 +157,7 @@ class VoxelTrainer:
             max(NEAR_REACH * self.shading.near, 1e-6),
             options.cutoff,
             options.light_cutoff,
-            options.huber or float("inf"),
+            options.huber or LossOptions.huber,
         )
         return accumulate(
             self.grid, self._struct, rays, self.shading.near, NEVER, jitter, loss, self.buffers

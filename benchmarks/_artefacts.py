@@ -20,6 +20,11 @@ FOX = ("--box", "fox", "1.6", "-0.9", "0.3", "2.2", "1.9", "2.4", "0")
 """The fox's head, as boxes.png of the scene shows it: what PoseCNN is trained on."""
 
 
+def layout_seed(name: str) -> int:
+    """Seed of the layout that a folder or a place is named after, as in layout_9000000."""
+    return int(name.rpartition("_")[2])
+
+
 @dataclass(frozen=True)
 class Artefact:
     """Something that is trained once.

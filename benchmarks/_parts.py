@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks._artefacts import FIRST_LAYOUT
+from benchmarks._artefacts import FIRST_LAYOUT, layout_seed
 from benchmarks._command import module
 
 
@@ -56,7 +56,7 @@ class Places:
         found = [
             folder
             for folder in folders
-            if int(folder.name.rpartition("_")[2]) >= FIRST_LAYOUT
+            if layout_seed(folder.name) >= FIRST_LAYOUT
             and (folder / "landmarks.npz").exists()
             and (folder / "route.npz").exists()
         ]

@@ -23,10 +23,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks._artefacts import layout_seed
 from benchmarks._machine import peak_memory_gb
 from benchmarks._scenes import data_root, fox
 from benchmarks._solver_trials import feature_depth
-from benchmarks.localisation import Question, layout_place, pixels
+from benchmarks.localisation import Question, layout_place, pixels, questions_of
 from benchmarks.localisation_scenes import PROTOCOL, photograph_layout
 from benchmarks.localisation_ways import DETECTOR, ways
 from fast_inerf_ros.datasets.load import load_dataset
@@ -34,7 +35,6 @@ from fast_inerf_ros.datasets.posed_images import PosedImages
 from fast_inerf_ros.datasets.synthetic.protocol import load_protocol
 from fast_inerf_ros.datasets.synthetic.render import Renderer
 from fast_inerf_ros.estimator.config import EstimatorConfig
-from fast_inerf_ros.estimator.observation import Observation
 from fast_inerf_ros.estimator.pose_estimator import PoseEstimator
 from fast_inerf_ros.evaluation.poses import pose_errors
 from fast_inerf_ros.fields.checkpoint import load_field
@@ -87,13 +87,13 @@ def measured(root: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     for count in counts:
         made, row = mapped(evenly(training, count), field, arguments.field)
         estimator = PoseEstimator(Scene("map", metric=False), field, EstimatorConfig(), made)
-        row |= localised(estimator, questions(asked, most), 0.01 * depth)
+        row |= localised(estimator, questions_of(asked, most), 0.01 * depth)
         result["photographs"].append(row)
         print(line(f"{row['photographs']} photographs", row), flush=True)
     whole = load_dataset(root / "fox").split("test")
     for height in HEIGHTS[:3] if arguments.quick else HEIGHTS:
         size = height * whole.cameras[0].width // whole.cameras[0].height, height
-        resized = questions(whole.resized(*size), most)
+        resized = questions_of(whole.resized(*size), most)
         row = {"height": height} | localised(estimator, resized, 0.01 * depth)
         result["height"].append(row)
         print(line(f"{size[0]}x{size[1]}", row), flush=True)
@@ -108,13 +108,13 @@ def table_measured(arguments: argparse.Namespace) -> dict[str, Any]:
     place = layout_place(arguments.layout, renderer)
     field, asked = place.estimator.field, place.questions
     counts = TABLE_COUNTS[:2] if arguments.quick else TABLE_COUNTS
-    config, limit = place.estimator.config, 0.01 / place.unit
+    config, limit = place.estimator.config, 0.01 * place.unit
     result: dict[str, Any] = {"table_photographs": [], "objects": []}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / arguments.layout.name
         folder.mkdir()
         more = dataclasses.replace(load_protocol(PROTOCOL), n_reference=counts[-1])
-        photograph_layout(folder, more, renderer, int(folder.name.rpartition("_")[2]))
+        photograph_layout(folder, more, renderer, layout_seed(folder.name))
         photographs = load_dataset(folder).split("train")
         for count in counts:
             made, row = mapped(evenly(photographs, count), field, arguments.layout / "field.npz")
@@ -137,18 +137,6 @@ def evenly(posed: PosedImages, count: int) -> PosedImages:
     """Photographs evenly taken, at most so many."""
     chosen = np.linspace(0, len(posed) - 1, min(count, len(posed))).astype(int)
     return posed.subset(np.unique(chosen))
-
-
-def questions(posed: PosedImages, most: int) -> list[Question]:
-    """Photographs whose camera is asked for."""
-    return [
-        Question(
-            str(index),
-            Observation(pixels(posed, index), posed.cameras[index]),
-            posed.T_world_camera[index],
-        )
-        for index in range(min(most, len(posed)))
-    ]
 
 
 def mapped(posed: PosedImages, field: Field, path: Path) -> tuple[LandmarkMap, dict[str, Any]]:

@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks._artefacts import layout_seed
 from benchmarks._scenes import SCENES, data_root, lego
 from benchmarks._solver_trials import feature_depth
 from benchmarks.localisation_records import counted, described
@@ -204,24 +205,28 @@ def place_of(
         save_landmarks(stored, made)
     config = configuration(name)
     landmarks = LandmarkMap(load_landmarks(stored, identity), field.frame, config.landmarks.match)
-    questions = [
-        Question(
-            asked.names[index],
-            Observation(pixels(asked, index), asked.cameras[index]),
-            asked.T_world_camera[index],
-        )
-        for index in range(len(asked))
-    ]
     depth = feature_depth(training)
     unit = 1.0 if name == "lego" else depth
     estimator = PoseEstimator(Scene("map", metric=False), field, config, landmarks)
-    return Place(name, estimator, questions, unit, depth)
+    return Place(name, estimator, questions_of(asked), unit, depth)
 
 
 def configuration(name: str) -> EstimatorConfig:
     """The defaults; that lego stands before white is known."""
     config = EstimatorConfig()
     return replace(config, "background", "white") if name == "lego" else config
+
+
+def questions_of(posed: PosedImages, most: int = 10**6) -> list[Question]:
+    """The first photographs, at most so many, whose camera is asked for."""
+    return [
+        Question(
+            posed.names[index],
+            Observation(pixels(posed, index), posed.cameras[index]),
+            posed.T_world_camera[index],
+        )
+        for index in range(min(most, len(posed)))
+    ]
 
 
 def pixels(posed: PosedImages, index: int) -> np.ndarray:
@@ -305,7 +310,7 @@ def tabletop_part(arguments: argparse.Namespace) -> list[dict[str, Any]]:
 def layout_place(folder: Path, renderer: Renderer) -> Place:
     """A layout that was made beforehand, and its queries."""
     protocol = load_protocol(PROTOCOL)
-    seed = int(folder.name.rpartition("_")[2])
+    seed = layout_seed(folder.name)
     questions = [
         Question(f"{seed}/{index}", Observation(image, protocol.camera), truth)
         for index, (image, truth) in enumerate(queries_of(protocol, renderer, seed))

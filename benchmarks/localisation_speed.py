@@ -10,8 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,12 @@ from benchmarks._machine import peak_memory_gb
 from benchmarks.localisation_scenes import PROTOCOL, read_route
 from benchmarks.localisation_ways import ways
 from fast_inerf_ros.datasets.synthetic.protocol import load_protocol
+from fast_inerf_ros.estimator.config import TrackerConfig
 from fast_inerf_ros.estimator.estimate import Status
 from fast_inerf_ros.estimator.observation import Observation
 from fast_inerf_ros.estimator.pose_estimator import PoseEstimator
 from fast_inerf_ros.estimator.tracker import Tracker
+from fast_inerf_ros.geometry.camera import Camera
 from fast_inerf_ros.posecnn.detector import Detector
 
 ESTIMATED = 30
@@ -36,34 +37,33 @@ def speed_part(arguments: argparse.Namespace) -> list[dict[str, Any]]:
 
     With a second one, also estimates of its images, which cannot be localised in the first.
     """
-    camera = load_protocol(PROTOCOL).camera
-    folder = arguments.layouts[0]
-    estimator = PoseEstimator.load(folder / "scene.yaml")
-    frames = read_route(folder / "route.npz")[: arguments.most]
-    images = [Observation(image, camera, int(moment * 1e9)) for moment, _, image in frames]
-    detector = Detector.load(arguments.detector, estimator.config.detector)
-    every = ways(estimator, detector)
-    for own in every.values():
-        own.warm_up(camera)
-    asked: list[Callable[[], dict[str, Any]]] = [
-        lambda: tracked(every["everything"], images),
-        *(partial(estimated, own, images, f"estimate, {way}") for way, own in every.items()),
-        *(
-            partial(estimated, every["everything"], strange(other), "another table")
-            for other in arguments.layouts[1:2]
-        ),
-    ]
     trials = []
-    for part in asked:
-        trials.append(part())
-        print(line(trials[-1]), flush=True)
+    for record in records(arguments):
+        trials.append(record)
+        print(line(record), flush=True)
     return trials
 
 
-def strange(folder: Path) -> list[Observation]:
-    """Images of another layout."""
-    camera = load_protocol(PROTOCOL).camera
-    return [Observation(image, camera) for _, _, image in read_route(folder / "route.npz")]
+def records(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """The measurements, one after the other."""
+    camera, folder = load_protocol(PROTOCOL).camera, arguments.layouts[0]
+    whole = PoseEstimator.load(folder / "scene.yaml")
+    every = ways(whole, Detector.load(arguments.detector, whole.config.detector))
+    images = filmed(folder, camera)[: arguments.most]
+    for estimator in every.values():
+        estimator.warm_up(camera)
+    shipped = every["everything"]
+    yield tracked(shipped, images)
+    for way, estimator in every.items():
+        yield estimated(estimator, images, f"estimate, {way}")
+    for other in arguments.layouts[1:2]:
+        yield estimated(shipped, filmed(other, camera), "another table")
+
+
+def filmed(folder: Path, camera: Camera) -> list[Observation]:
+    """Images of a layout's trajectory."""
+    frames = read_route(folder / "route.npz")
+    return [Observation(image, camera, int(moment * 1e9)) for moment, _, image in frames]
 
 
 def tracked(estimator: PoseEstimator, images: list[Observation]) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def tracked(estimator: PoseEstimator, images: list[Observation]) -> dict[str, An
 
 def estimated(estimator: PoseEstimator, images: list[Observation], what: str) -> dict[str, Any]:
     """Wall-clock seconds of estimates without a prior, of as much time as the tracker gives."""
-    budget_s = Tracker(estimator).config.budget_s
+    budget_s = TrackerConfig().budget_s
     chosen = images[:: max(1, len(images) // ESTIMATED)]
     seconds, n_lost = [], 0
     processor = time.process_time()

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks._artefacts import layout_seed
 from benchmarks._trust_cases import Case, Material, cases, rearranged_pictures, strangers
 from benchmarks._trust_statistics import answers, summary
 from fast_inerf_ros.config import replace
@@ -127,7 +128,7 @@ def moved_things(place: Any, number: int, renderer: Renderer) -> list[np.ndarray
     """Pictures of moved things for an image, where the place is a layout."""
     if not place.name.startswith("layout_"):
         return []
-    seed = int(place.name.rpartition("_")[2])
+    seed = layout_seed(place.name)
     return rearranged_pictures(renderer, seed, number, place.questions[number].truth)
 
 

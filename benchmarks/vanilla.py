@@ -7,8 +7,7 @@ Needs FAST_INERF_DATA; all on lego at 400x400. Prints two rows and writes JSON:
   reaches P. Both are scored on the same random pixels of the test photographs, whose rendering
   is not timed.
 - *bake*: a vanilla network of at least 25 dB is baked. Training one from photographs takes hours
-  on a CPU, so it is distilled: it learns opacity and colour of points from a voxel field
-  (``--field``, or trained here).
+  on a CPU, so it is distilled: it learns from a voxel field (``--field``, or trained here).
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks._distillation import distilled
 from benchmarks._scenes import SCENES, WHITE, data_root, voxel_trainer
 from fast_inerf_ros.datasets.posed_images import PosedImages
 from fast_inerf_ros.fields.bake import BakeOptions, bake, psnr_lost
@@ -37,7 +37,6 @@ from fast_inerf_ros.fields.vanilla_options import (
     VanillaRendering,
     VanillaTraining,
 )
-from fast_inerf_ros.fields.vanilla_setting import VanillaSetting
 from fast_inerf_ros.fields.voxel import VoxelField
 from fast_inerf_ros.training.processes import Processes
 from fast_inerf_ros.training.vanilla_training import (
@@ -54,27 +53,6 @@ PIXELS_PER_IMAGE = 600
 SEED_ARCHITECTURE = VanillaArchitecture(view_directions=True)
 SEED_RENDERING = VanillaRendering(n_samples=64, n_importance=128, white_background=True)
 SEED_TRAINING = VanillaTraining(rays_per_step=1024, learning_rate_decay=500)
-
-STUDENT = VanillaArchitecture(depth=4, width=128, view_directions=True)
-STUDENT_RENDERING = VanillaRendering(n_samples=384, white_background=True)
-DISTILLED_RAYS = 8192
-CANDIDATES = 4
-"""Rays drawn for each that is distilled: few meet something."""
-
-SURFACE = 0.03
-"""Spread, in field units, of the distilled points around the surface of their ray."""
-
-NEAR, FAR = 2.0, 6.0
-"""Depths of lego's cameras between which everything lies, as in its data set."""
-
-COLOR_WEIGHT = 30.0
-"""Weight of colours against densities."""
-
-EMPTY_MARGIN = 0.1
-"""Of the raw density below zero, where there is nothing."""
-
-DENSEST = 100.0
-"""Density per field unit from which more is as good."""
 
 
 def main() -> int:
@@ -100,7 +78,7 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parts", nargs="+", default=["ratio", "bake"], choices=["ratio", "bake"])
     parser.add_argument("--seconds", type=float, default=600.0, help="training of the vanilla one")
-    parser.add_argument("--distil-steps", type=int, default=3000)
+    parser.add_argument("--distil-steps", type=int, default=5000)
     parser.add_argument("--field", type=Path, help="voxel field to distil")
     parser.add_argument(
         "--clock", choices=CLOCKS, default="wall", help="thread: main thread's CPU"
@@ -245,66 +223,6 @@ def baking(
         "between_db": loss.between,
         "bake_wall_s": seconds,
     }
-
-
-def distilled(teacher: VoxelField, training: PosedImages, steps: int) -> VanillaField:
-    """Vanilla field that has learnt a voxel field point by point."""
-    low, high = (tuple(map(float, corner)) for corner in teacher.bounds)
-    setting = VanillaSetting(STUDENT_RENDERING, near=NEAR, far=FAR, box=(low, high))
-    student = VanillaField.untrained(STUDENT, setting, np.random.default_rng(0), teacher.frame)
-    parameters = student.networks.parameters()
-    optimizer = torch.optim.Adam(parameters, lr=2e-3)
-    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.05 ** (1.0 / steps))
-    points = DistilledPoints(teacher, training)
-    for _ in range(steps):
-        places, views, density, color = points.draw()
-        raw = student.networks.coarse(places[:, None], views)[:, 0]
-        # Raw densities, not their opacity: it hardly changes with the little that fog needs.
-        found, wanted = torch.asinh(raw[:, 3]), torch.asinh(density)
-        wrong = torch.where(density < DENSEST, found - wanted, torch.relu(wanted - found))
-        wrong = torch.where(density > 0.0, wrong, torch.relu(found + EMPTY_MARGIN))
-        opacity = 1.0 - torch.exp(-SURFACE * density)
-        error = wrong.abs() + COLOR_WEIGHT * opacity * (
-            (torch.sigmoid(raw[:, :3]) - color).square().sum(-1)
-        )
-        optimizer.zero_grad()
-        torch.autograd.backward(error.mean())
-        optimizer.step()
-        schedule.step()
-    return student
-
-
-class DistilledPoints:
-    """Points on the rays of photographs of a voxel field, and what it has there.
-
-    Three quarters lie around the surface of their ray, if it has one, the others before it.
-    """
-
-    def __init__(self, teacher: VoxelField, training: PosedImages) -> None:
-        self.teacher = teacher
-        self.bank = ray_bank(training, torch.device("cpu"))
-        self.generator = torch.Generator().manual_seed(0)
-
-    def draw(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Points and views (N, 3), density (N,), colour (N, 3)."""
-        random, count = self.generator, DISTILLED_RAYS
-        drawn = torch.randint(len(self.bank), (CANDIDATES * count,), generator=random)
-        rays = self.bank.gather(drawn, torch.zeros(len(drawn), 3))
-        surface = self.teacher.render(rays.origins, rays.directions).median_depth
-        # Those that meet something come first; an eighth that does not, last.
-        order = torch.isfinite(surface).long().argsort(descending=True, stable=True)
-        order = torch.cat([order[: count - count // 8], order[-(count // 8) :]])
-        origins, directions, surface = (v[order] for v in (rays.origins, rays.directions, surface))
-        met = torch.isfinite(surface)
-        near = surface + SURFACE * torch.randn(count, generator=random)
-        end = torch.where(met, surface, FAR)
-        before = NEAR + (end - NEAR) * torch.rand(count, generator=random)
-        most = torch.arange(count) % 4 > 0
-        distance = torch.where(most & met, near, before)
-        places = origins + distance[:, None] * directions
-        views = torch.nn.functional.normalize(directions, dim=1)
-        density, color = self.teacher.query(places, views)
-        return places, views, density.clamp(max=DENSEST), color
 
 
 if __name__ == "__main__":

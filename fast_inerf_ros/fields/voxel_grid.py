@@ -12,7 +12,7 @@ import warp as wp
 
 from fast_inerf_ros.errors import InputError
 from fast_inerf_ros.rendering import grid_kernels
-from fast_inerf_ros.rendering.grid import Grid, vec12
+from fast_inerf_ros.rendering.grid import NO_CODE, Grid, vec12, vec12b
 from fast_inerf_ros.rendering.launch import default_threads, initialise, launch
 
 COLORS = 12
@@ -81,12 +81,29 @@ class Domain:
         return np.array((np.array(self.bricks) * 2.0 - 0.51) / self.scale)
 
 
+@dataclass(frozen=True, eq=False)
+class CodedColors:
+    """Colours in a byte for each coefficient, as fields are stored: a quarter of the memory.
+
+    codes (n + 1, 64, 12) uint8 are colours low (12,) + step (12,) * code, NO_CODE stands for 0.
+    """
+
+    codes: torch.Tensor
+    low: np.ndarray
+    step: np.ndarray
+
+    def decoded(self) -> torch.Tensor:
+        """The colours themselves (n + 1, 64, 12)."""
+        low, step = (torch.as_tensor(v, device=self.codes.device) for v in (self.low, self.step))
+        return torch.where(self.codes == int(NO_CODE), 0.0, low + step * self.codes)
+
+
 class VoxelGrid:
     """Bricks of density and colour; the tensors are changed in place by training.
 
     density (n + 1, 64) and color (n + 1, 64, 12) hold the voxels of n bricks, slot 0 being empty;
     coordinates (n + 1, 3) says where each brick is; table (Bx By Bz) finds it; mask (n + 1) has
-    one bit per cell.
+    one bit per cell. A grid with coded colours is only looked at.
     """
 
     def __init__(
@@ -94,14 +111,14 @@ class VoxelGrid:
         domain: Domain,
         coordinates: torch.Tensor,
         density: torch.Tensor,
-        color: torch.Tensor,
+        colors: torch.Tensor | CodedColors,
         n_threads: int | None = None,
     ) -> None:
         initialise()
         self.domain = domain
         self.coordinates = coordinates
         self.density = density
-        self.color = color
+        self.colors = colors
         self.device = density.device
         self.n_threads = n_threads or default_threads(self.device)
         self.mask = torch.full((len(density),), -1, dtype=torch.int64, device=self.device)
@@ -134,6 +151,12 @@ class VoxelGrid:
         return ((voxel_places(self.coordinates) - offset) / scale).abs().amax(-1)
 
     @property
+    def color(self) -> torch.Tensor:
+        """Coefficients (n + 1, 64, 12); of coded ones a copy."""
+        colors = self.colors
+        return colors.decoded() if isinstance(colors, CodedColors) else colors
+
+    @property
     def n_bricks(self) -> int:
         """Number of stored bricks."""
         return len(self.density) - 1
@@ -149,7 +172,13 @@ class VoxelGrid:
         grid.table = wp.from_torch(self.table)
         grid.mask = wp.from_torch(self.mask, dtype=wp.uint64)
         grid.density = wp.from_torch(self.density.view(-1))
-        grid.color = wp.from_torch(self.color.view(-1, COLORS), dtype=vec12)
+        colors = self.colors
+        if isinstance(colors, CodedColors):
+            grid.coded = 1
+            grid.codes = wp.from_torch(colors.codes.view(-1, COLORS), dtype=vec12b)
+            grid.code_low, grid.code_step = vec12(*colors.low), vec12(*colors.step)
+        else:
+            grid.color = wp.from_torch(colors.view(-1, COLORS), dtype=vec12)
         grid.bricks = wp.vec3i(*domain.bricks)
         grid.scale = wp.vec3(*domain.scale)
         grid.offset = wp.vec3(*domain.offset)

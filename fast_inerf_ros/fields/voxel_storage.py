@@ -17,7 +17,8 @@ import numpy as np
 import torch
 
 from fast_inerf_ros.errors import InputError
-from fast_inerf_ros.fields.voxel_grid import COLORS, VOXELS, Domain, VoxelGrid
+from fast_inerf_ros.fields.voxel_grid import COLORS, VOXELS, CodedColors, Domain, VoxelGrid
+from fast_inerf_ros.rendering.grid import NO_CODE
 
 LEVELS = np.tile([127, 47, 47, 47], COLORS // 4)
 """Highest code of each coefficient of colour: the constant one, and those of the direction."""
@@ -33,12 +34,7 @@ SCALE_OF_MEDIAN = 0.25
 def pack_grid(grid: VoxelGrid) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Metadata and arrays of a grid."""
     density = grid.density[1:].cpu().numpy()
-    color = grid.color[1:].cpu().numpy()
-    seen = np.any(color != 0.0, axis=-1)
-    values = color[seen]
-    low, high = _range(values)
-    scale = np.maximum(high - low, 1e-6)
-    codes = np.clip(np.round((values - low) / scale * LEVELS), 0, LEVELS).astype(np.uint8)
+    seen, codes, low, high = _color_codes(grid)
     density_codes, density_range = _coded(density)
     metadata = {
         "center": list(map(float, grid.domain.center)),
@@ -56,6 +52,22 @@ def pack_grid(grid: VoxelGrid) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         "color_range": np.stack([low, high]).astype(np.float32),
     }
     return metadata, arrays
+
+
+def _color_codes(grid: VoxelGrid) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Which voxels (n, 64) have a colour, codes (m, 12) of these, lowest and highest values."""
+    colors = grid.colors
+    if isinstance(colors, CodedColors):
+        every = colors.codes[1:].cpu().numpy()
+        seen = every[..., 0] != int(NO_CODE)
+        return seen, every[seen], colors.low, colors.low + colors.step * LEVELS
+    color = colors[1:].cpu().numpy()
+    seen = np.any(color != 0.0, axis=-1)
+    values = color[seen]
+    low, high = _range(values)
+    scale = np.maximum(high - low, 1e-6)
+    codes = np.clip(np.round((values - low) / scale * LEVELS), 0, LEVELS).astype(np.uint8)
+    return seen, codes, low, high
 
 
 def unpack_grid(
@@ -87,24 +99,26 @@ def unpack_grid(
         domain,
         torch.from_numpy(np.concatenate([np.zeros((1, 3), np.int32), coordinates])).to(device),
         torch.from_numpy(density).to(device),
-        torch.from_numpy(_colors(seen, arrays["color"], low, high)).to(device),
+        _colors(seen, arrays["color"], low, high, device),
     )
     grid.mask[1:] = torch.from_numpy(arrays["mask"].copy()).to(device)
     return grid
 
 
-def _colors(seen: np.ndarray, codes: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Colours (n + 1, 64, 12) of n bricks; seen (64 n,): which voxels the codes (12, m) are of."""
-    color = np.zeros((len(seen) + VOXELS, COLORS), dtype=np.float32)
-    step = ((high - low) / LEVELS).astype(np.float32)
+def _colors(
+    seen: np.ndarray, codes: np.ndarray, low: np.ndarray, high: np.ndarray, device: torch.device
+) -> CodedColors:
+    """Colours of n bricks; seen (64 n,): which voxels the codes (12, m) are of."""
+    every = np.full((len(seen) + VOXELS, COLORS), int(NO_CODE), dtype=np.uint8)
     start = 0
     for first in range(0, len(seen), CHUNK):  # in parts: no second array of that size
         part = seen[first : first + CHUNK]
         end = start + int(np.count_nonzero(part))
         place = VOXELS + first
-        color[place : place + len(part)][part] = codes[:, start:end].T * step + low
+        every[place : place + len(part)][part] = codes[:, start:end].T
         start = end
-    return color.reshape(-1, VOXELS, COLORS)
+    step = ((high - low) / LEVELS).astype(np.float32)
+    return CodedColors(torch.from_numpy(every.reshape(-1, VOXELS, COLORS)).to(device), low, step)
 
 
 def _coded(density: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -22,6 +22,7 @@ from fast_inerf_ros.rendering.grid import (
     spherical_harmonics,
     vec8i,
     vec12,
+    voxel_color,
 )
 from fast_inerf_ros.rendering.march import (
     NOTHING,
@@ -63,14 +64,14 @@ def appearance(coefficients: vec12, density: float, basis: wp.vec4) -> wp.vec4:
 @wp.func
 def trilinear_gradient(grid: Grid, corners: vec8i, f: wp.vec3, basis: wp.vec4):
     """Derivatives of ``appearance`` by the three grid coordinates."""
-    a = appearance(grid.color[corners[0]], grid.density[corners[0]], basis)
-    b = appearance(grid.color[corners[1]], grid.density[corners[1]], basis)
-    c = appearance(grid.color[corners[2]], grid.density[corners[2]], basis)
-    d = appearance(grid.color[corners[3]], grid.density[corners[3]], basis)
-    e = appearance(grid.color[corners[4]], grid.density[corners[4]], basis)
-    g = appearance(grid.color[corners[5]], grid.density[corners[5]], basis)
-    h = appearance(grid.color[corners[6]], grid.density[corners[6]], basis)
-    k = appearance(grid.color[corners[7]], grid.density[corners[7]], basis)
+    a = appearance(voxel_color(grid, corners[0]), grid.density[corners[0]], basis)
+    b = appearance(voxel_color(grid, corners[1]), grid.density[corners[1]], basis)
+    c = appearance(voxel_color(grid, corners[2]), grid.density[corners[2]], basis)
+    d = appearance(voxel_color(grid, corners[3]), grid.density[corners[3]], basis)
+    e = appearance(voxel_color(grid, corners[4]), grid.density[corners[4]], basis)
+    g = appearance(voxel_color(grid, corners[5]), grid.density[corners[5]], basis)
+    h = appearance(voxel_color(grid, corners[6]), grid.density[corners[6]], basis)
+    k = appearance(voxel_color(grid, corners[7]), grid.density[corners[7]], basis)
     x0 = 1.0 - f[0]
     y0 = 1.0 - f[1]
     z0 = 1.0 - f[2]

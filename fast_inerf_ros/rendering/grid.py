@@ -21,9 +21,11 @@ wp.set_module_options({"enable_backward": False, "fast_math": True})
 vec12 = wp.types.vector(length=12, dtype=wp.float32)
 vec8 = wp.types.vector(length=8, dtype=wp.float32)
 vec8i = wp.types.vector(length=8, dtype=wp.int32)
+vec12b = wp.types.vector(length=12, dtype=wp.uint8)
 
 SH0 = wp.constant(0.28209479177387814)
 SH1 = wp.constant(0.4886025119029199)
+NO_CODE = wp.constant(wp.uint8(255))
 
 
 @wp.struct
@@ -33,7 +35,11 @@ class Grid:
     table: wp.array(dtype=wp.int32)
     mask: wp.array(dtype=wp.uint64)
     density: wp.array(dtype=wp.float32)
-    color: wp.array(dtype=vec12)
+    color: wp.array(dtype=vec12)  # where coded is 0
+    coded: wp.int32
+    codes: wp.array(dtype=vec12b)  # else: color = code_low + code * code_step, 0 at NO_CODE
+    code_low: vec12
+    code_step: vec12
     bricks: wp.vec3i
     scale: wp.vec3  # grid = contracted * scale + offset
     offset: wp.vec3
@@ -168,12 +174,34 @@ def interpolate_density(grid: Grid, corners: vec8i, weights: vec8) -> float:
 
 
 @wp.func
+def voxel_color(grid: Grid, index: int) -> vec12:
+    """Spherical-harmonic coefficients of a voxel."""
+    if grid.coded == 0:
+        return grid.color[index]
+    codes = grid.codes[index]
+    color = vec12()
+    if codes[0] != NO_CODE:
+        for n in range(12):
+            color[n] = grid.code_low[n] + float(codes[n]) * grid.code_step[n]
+    return color
+
+
+@wp.func
 def interpolate_color(grid: Grid, corners: vec8i, weights: vec8) -> vec12:
     """Spherical-harmonic coefficients between eight corners."""
-    total = weights[0] * grid.color[corners[0]]
-    for c in range(1, 8):
-        total += weights[c] * grid.color[corners[c]]
-    return total
+    total = vec12()
+    if grid.coded == 0:
+        for c in range(8):
+            total += weights[c] * grid.color[corners[c]]
+        return total
+    share = float(0.0)
+    for c in range(8):
+        codes = grid.codes[corners[c]]
+        if codes[0] != NO_CODE:
+            share += weights[c]
+            for n in range(12):
+                total[n] += weights[c] * float(codes[n])
+    return share * grid.code_low + wp.cw_mul(total, grid.code_step)
 
 
 @wp.func

@@ -39,7 +39,7 @@ from fast_inerf_ros.training.voxel_scene import ray_bank
 from fast_inerf_ros.training.voxel_trainer import StepStats, train_voxel
 
 CORNERS = 8
-BYTES_PER_SAMPLE = CORNERS * 4 * (1 + COLORS)
+BYTES_PER_SAMPLE = CORNERS * (4 + COLORS)
 """Density and colour of the eight corners of a cell, none of it in a cache."""
 
 CLOCKS = {"wall": time.perf_counter, "thread": time.thread_time}
@@ -130,11 +130,7 @@ def measured(
         "peak_memory_gb": peak_memory_gb(),
         "options": dataclasses.asdict(options),
     }
-    result |= (
-        rendering(field, scored)
-        | derivatives(field, scored)
-        | storage(field, scored, arguments, name)
-    )
+    result |= as_read(field, scored, arguments, name)
     return result
 
 
@@ -153,10 +149,8 @@ def evaluated(name: str, root: Path, path: Path) -> list[dict[str, Any]]:
         "psnr_db": score(field, scored),
         "bricks": field.grid.n_bricks,
         "load": os.getloadavg()[0],
-        "checkpoint_mb": path.stat().st_size / 1e6,
-        "loading_s": min(timed(lambda: load_field(path)) for _ in range(3)),
     }
-    result |= rendering(field, scored) | derivatives(field, scored)
+    result |= storage(path, scored) | rendering(field, scored) | derivatives(field, scored)
     print(
         f"{name}: {result['psnr_db']:.2f} dB, {result['render_rays_per_s'] / 1e6:.2f} M rays/s, "
         f"2000 rays with derivatives {result['derivatives_2000_rays_ms']:.1f} ms",
@@ -232,21 +226,28 @@ def derivatives(field: VoxelField, scored: PosedImages) -> dict[str, float]:
     return {"derivatives_2000_rays_ms": 1e3 * float(np.median(times))}
 
 
-def storage(
+def as_read(
     field: VoxelField, scored: PosedImages, arguments: argparse.Namespace, name: str
 ) -> dict[str, float]:
-    """Size of the checkpoint, the time to load it, and the memory to render from it."""
+    """Speeds and memory of a field that was saved and read again, as whoever renders has it."""
     with tempfile.TemporaryDirectory() as folder:
         path = (arguments.save or Path(folder)) / f"{name}.npz"
         path.parent.mkdir(parents=True, exist_ok=True)
         save_field(path, field)
-        loading = min(timed(lambda: load_field(path)) for _ in range(3))
-        peak = memory_to_render(path, scored.cameras[0], scored.T_field_camera[0])
-        return {
-            "checkpoint_mb": path.stat().st_size / 1e6,
-            "loading_s": loading,
-            "render_peak_memory_gb": peak,
-        }
+        read = load_field(path)
+        assert isinstance(read, VoxelField)
+        return storage(path, scored) | rendering(read, scored) | derivatives(read, scored)
+
+
+def storage(path: Path, scored: PosedImages) -> dict[str, float]:
+    """Size of the checkpoint, the time to load it, and the memory to render from it."""
+    return {
+        "checkpoint_mb": path.stat().st_size / 1e6,
+        "loading_s": min(timed(lambda: load_field(path)) for _ in range(3)),
+        "render_peak_memory_gb": memory_to_render(
+            path, scored.cameras[0], scored.T_field_camera[0]
+        ),
+    }
 
 
 def memory_to_render(path: Path, camera: Camera, T_field_camera: SE3) -> float:

@@ -6,6 +6,7 @@ import io
 import json
 import pickle
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from fast_inerf_ros.errors import InputError
 from fast_inerf_ros.fields.checkpoint import load_field, load_state, save_field, save_state
 from fast_inerf_ros.fields.field import Field, FieldState
 from fast_inerf_ros.fields.registry import field_class, register
+from fast_inerf_ros.fields.voxel_grid import CodedColors, VoxelGrid
 from fast_inerf_ros.geometry.field_frame import FieldFrame
 from fast_inerf_ros.geometry.se3 import SE3
 
@@ -56,6 +58,34 @@ def test_a_loaded_field_renders_as_the_saved_one(field, saved):
     assert (one.opacity - two.opacity).abs().max() < 0.01
     np.testing.assert_allclose(again.frame.matrix(), field.frame.matrix())
     assert (again.frame.metres_per_unit, again.frame.metric) == (0.125, True)
+
+
+def test_kernels_decode_colors_as_they_are_decoded_at_once(field, tmp_path):
+    field.grid.color[1:, ::7] = 0.0  # voxels that nobody sees
+    save_field(tmp_path / "field.npz", field)
+    loaded = load_field(tmp_path / "field.npz")
+    coded = loaded.grid
+    grid = VoxelGrid(coded.domain, coded.coordinates, coded.density, coded.color)
+    grid.mask[:] = coded.mask
+    plain = replace(loaded, grid=grid)
+    assert isinstance(coded.colors, CodedColors)
+    assert coded.colors.codes.nbytes == grid.color.nbytes / 4
+    assert torch.equal(grid.color[1:] == 0, field.grid.color[1:] == 0)
+    assert (grid.color[0] == 0).all()
+    rays = scenes.random_rays(3, 300, distance=1.5)
+    shown = [field.render_with_ray_derivatives(*rays) for field in (loaded, plain)]
+    for name, value in vars(shown[0][1]).items():
+        wanted = getattr(shown[1][1], name)
+        torch.testing.assert_close(value, wanted, rtol=1e-3, atol=1e-3 * float(wanted.abs().max()))
+    for name in ("color", "depth", "opacity"):
+        one, two = (getattr(field.render(*rays), name) for field in (loaded, plain))
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-4, equal_nan=True)
+    points = torch.tensor(scenes.CENTER) + 2.5 * (torch.rand(500, 3) - 0.5)
+    directions = torch.nn.functional.normalize(torch.randn(500, 3), dim=1)
+    for one, two in zip(
+        loaded.query(points, directions), plain.query(points, directions), strict=True
+    ):
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-4)
 
 
 def test_saving_a_loaded_field_changes_nothing(saved, tmp_path):

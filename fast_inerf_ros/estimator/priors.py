@@ -22,20 +22,25 @@ FARTHEST = 2.0
 def of_prior(prior: PosePrior, generator: np.random.Generator) -> list[Hypothesis]:
     """The prior itself, first, and poses drawn around it where its covariance is known."""
     poses = [prior.T_world_camera]
-    spread = _roots(prior.covariance)
+    spread = _root(prior.covariance)
     if spread is not None:
-        drawn = generator.standard_normal((N_DRAWN, spread.shape[1]))
-        twists = np.clip(drawn, -FARTHEST, FARTHEST) @ spread.T
+        drawn = generator.standard_normal((N_DRAWN, 6))
+        twists = np.clip(drawn, -FARTHEST, FARTHEST) @ spread
         poses += [prior.T_world_camera @ SE3.exp(twist) for twist in twists]
     return [Hypothesis(pose, Source.PRIOR) for pose in poses]
 
 
-def _roots(covariance: Floats | None) -> Floats | None:
-    """Twists (6, k) of one standard deviation along the directions that are known; or None."""
+def _root(covariance: Floats | None) -> Floats | None:
+    """Symmetric root (6, 6) of a covariance, 0 along directions that are not known; or None.
+
+    Of all roots this one is unique: the same poses are drawn on every machine, whatever axes its
+    linear algebra finds where variances are equal.
+    """
     if covariance is None or covariance.shape != (6, 6) or not np.isfinite(covariance).all():
         return None
     variances, directions = np.linalg.eigh((covariance + covariance.T) / 2)
     known = (variances > 0) & (variances < UNKNOWN)
     if not known.any():
         return None
-    return np.asarray(directions[:, known] * np.sqrt(variances[known]))
+    directions = directions[:, known]
+    return np.asarray(directions * np.sqrt(variances[known]) @ directions.T)

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from small_place import VIEW, estimator, observation, picture
 
+from fast_inerf_ros.config import replace
+from fast_inerf_ros.estimator.config import EstimatorConfig
 from fast_inerf_ros.estimator.hypotheses import PRIORS, ranked
 from fast_inerf_ros.estimator.observation import PosePrior
 from fast_inerf_ros.estimator.priors import of_prior
@@ -66,9 +68,12 @@ def test_other_sources_have_their_turn():
 
 def test_a_covariance_finds_starts_that_are_nearer_than_the_prior():
     """A click on a map: x, y and yaw about right, height and tilt as the robot stands."""
-    place, seen = estimator(with_landmarks=False), observation(picture(VIEW))
-    starts = [best_start(place, seen, given) for given in clicks(with_covariance=False)]
-    wider = [best_start(place, seen, given) for given in clicks(with_covariance=True)]
+    seen, starts, wider = observation(picture(VIEW)), [], []
+    for seed in range(3):
+        config = replace(replace(EstimatorConfig(), "views.enabled", False), "seed", seed)
+        place = estimator(config, with_landmarks=False)
+        starts += [nearest_start(place, seen, given) for given in clicks(with_covariance=False)]
+        wider += [nearest_start(place, seen, given) for given in clicks(with_covariance=True)]
     assert np.mean(wider) < 0.8 * np.mean(starts)
 
 
@@ -87,8 +92,9 @@ def clicks(with_covariance):
         yield PosePrior(base @ T_base_camera, covariance if with_covariance else None)
 
 
-def best_start(place, seen, prior):
-    """Angle (degrees) between the truth and the best hypothesis."""
-    starts = place.sources.hypotheses(seen, prior, (), None)
-    best = ranked(Problem(seen.image, seen.camera, place.field, SE3.identity()), starts)[0]
-    return np.degrees(pose_errors(best.T_world_camera, VIEW).rotation)
+def nearest_start(place, seen, prior):
+    """Smallest angle (degrees) between the truth and the hypotheses that are kept."""
+    starts = place.sources.hypotheses(seen, prior, (), None, None)
+    kept = ranked(Problem(seen.image, seen.camera, place.field, SE3.identity()), starts)
+    angles = [pose_errors(item.T_world_camera, VIEW).rotation for item in kept]
+    return np.degrees(min(angles))

@@ -251,10 +251,11 @@ def trial(place: Place, question: Question) -> dict[str, Any]:
 
 def alone(place: Place, question: Question) -> dict[str, Any]:
     """Errors of landmarks without refinement."""
-    matches = place.estimator.sources.matched(question.observation)
+    sources = place.estimator.sources
+    matches = sources.matched(sources.features(question.observation))
     found = None
     if matches is not None:
-        found = place.estimator.sources.located(matches, question.observation.camera)
+        found = sources.located(matches, question.observation.camera)
     if found is None:
         return {"landmarks_angle_deg": float("inf"), "landmarks_distance": float("inf")}
     error = pose_errors(found.T_camera_world.inverse(), question.truth)

@@ -79,7 +79,8 @@ class Witness(PoseEstimator):
 
     def _by_landmarks(self, observation: Observation) -> list[Verified]:
         """The pose that landmarks give, refined; none where they agree on nothing."""
-        matches, camera = self.sources.matched(observation), observation.camera
+        camera = observation.camera
+        matches = self.sources.matched(self.sources.features(observation))
         found = None if matches is None else self.sources.located(matches, camera)
         if found is None or matches is None:
             return []

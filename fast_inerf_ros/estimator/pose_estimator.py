@@ -94,7 +94,7 @@ class PoseEstimator:
         noise = np.random.default_rng(0).integers(0, 256, (camera.height, camera.width, 3))
         observation = Observation(noise.astype(np.uint8), camera)
         self.sources.detected(observation)
-        seen = Seen(observation, self.sources.matched(observation))
+        seen = Seen(observation, self.sources.matched(self.sources.features(observation)))
         start = Hypothesis(SE3.identity(), Source.PRIOR)
         if self.config.views.enabled:
             problem = self.problem(observation, SE3.identity())
@@ -123,7 +123,8 @@ class PoseEstimator:
         detect = prior is None if detect is None else detect
         looking = self._beside.submit(self.sources.detected, observation) if detect else None
         with clock.stage("landmarks"):
-            matches = self.sources.matched(observation)
+            features = self.sources.features(observation)
+            matches = self.sources.matched(features)
         if looking is not None:
             with clock.stage("objects"):  # what is left of it
                 detections = looking.result()
@@ -131,7 +132,7 @@ class PoseEstimator:
         seen = Seen(observation, matches, limit)
         problem = self.problem(observation, SE3.identity())
         with clock.stage("hypotheses"):
-            starts = self.sources.hypotheses(observation, prior, detections, matches)
+            starts = self.sources.hypotheses(observation, prior, detections, features, matches)
             starts = ranked(problem, starts)
         best = self._best_refined(seen, starts, clock, deadline)
         # Where landmarks are sure, views have nothing to add: another answer would be wrong.

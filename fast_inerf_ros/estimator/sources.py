@@ -72,9 +72,8 @@ class Sources:
             options = replace(options, n_features=few, longest_side=small)
         return features_of(observation.image, observation.camera, extract, options)
 
-    def matched(self, observation: Observation) -> Matches | None:
-        """Landmarks that are seen in an image, None where the scene has no map."""
-        features = self.features(observation)
+    def matched(self, features: Features | None) -> Matches | None:
+        """Landmarks that the features of an image look like, None where the scene has no map."""
         if features is None or self.landmarks is None:
             return None
         return self.landmarks.match(features)
@@ -146,10 +145,12 @@ class Sources:
         observation: Observation,
         prior: PosePrior | None,
         detections: tuple[Detection, ...],
+        features: Features | None,
         matches: Matches | None,
     ) -> list[Hypothesis]:
         """Hypotheses of all sources but the views, in no order.
 
+        features, matches: local features of the image and the landmarks that they look like.
         Where the landmarks of the whole scene agree on nothing, those are tried that the other
         hypotheses have in view.
         """
@@ -159,24 +160,23 @@ class Sources:
         if prior is not None and is_finite(prior.T_world_camera):
             priors = of_prior(prior, np.random.default_rng(self.config.seed))
             found, around = found + priors, around + priors[:1]
-        if matches is None:
+        if features is None or matches is None:
             return found
         located = self.located(matches, camera)
         if located is not None:
             return [*found, of_landmarks(located, matches)]
-        return found + self._narrowed(observation, around)
+        return found + self._narrowed(features, camera, around)
 
     def _narrowed(
-        self, observation: Observation, around: Sequence[Hypothesis]
+        self, features: Features, camera: Camera, around: Sequence[Hypothesis]
     ) -> list[Hypothesis]:
         """Hypotheses of the landmarks in view of others, half an image further on each side."""
-        if self.landmarks is None or not around:
+        if self.landmarks is None:
             return []
-        features, found = self.features(observation), []
-        camera = observation.camera
+        found = []
         for item in around:
             near = self.landmarks.visible(camera, item.T_world_camera, camera.width / 2)
-            if features is None or int(near.sum()) > MOST_COMPARED:
+            if int(near.sum()) > MOST_COMPARED:
                 continue
             matches = self.landmarks.match(features, near)
             located = self.located(matches, camera)

@@ -178,8 +178,9 @@ def test_a_prior_narrows_the_search_for_landmarks(monkeypatch):
         ),
     )
     prior = PosePrior(disturbed(VIEW, 25.0, 0.1, np.random.default_rng(1)))
-    starts = ready.sources.hypotheses(
-        observation(picture(VIEW)), prior, (), ready.sources.matched(observation(picture(VIEW)))
-    )
+    seen = observation(picture(VIEW))
+    features = ready.sources.features(seen)
+    matches = ready.sources.matched(features)
+    starts = ready.sources.hypotheses(seen, prior, (), features, matches)
     (found,) = [item for item in starts if item.source is Source.LANDMARKS]
     assert np.degrees(pose_errors(found.T_world_camera, VIEW).rotation) < 0.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any, Literal
@@ -29,7 +30,8 @@ class DetectorConfig:
 
     input_width: int = option(
         480,
-        doc="Width that images are scaled to for the network, if they are wider; 0 keeps them.",
+        doc="Width that images are scaled to for the network, if they are wider; 0 keeps them. "
+        "Less where a long focal length shows objects larger than the network has ever seen them.",
         unit="px",
         minimum=0,
     )
@@ -125,6 +127,9 @@ class Detector:
         least = self.network.smallest_side
         width = self.config.input_width or camera.width
         scale = min(1.0, width / camera.width)
+        longest = self.network.config.longest_focal_px
+        if longest > 0:
+            scale = min(scale, longest / math.sqrt(camera.fx * camera.fy))
         scale = max(scale, least / min(camera.width, camera.height))
         # Multiples of 16: what VGG16 cuts off otherwise would be missing from the view.
         return tuple(  # type: ignore[return-value]

@@ -29,6 +29,13 @@ class NetworkConfig:
         doc="Infer as checkpoints of the seed project need it: no normalisation of the input, "
         "ReLU before the softmax, depth in metres. Only with vgg16.",
     )
+    longest_focal_px: float = option(
+        0.0,
+        doc="Longest focal length of the inputs that it learned from: images of longer ones are "
+        "reduced. 0: not known.",
+        unit="px",
+        minimum=0.0,
+    )
 
     def __post_init__(self) -> None:
         """Refuse classes without or with the same name, and legacy without vgg16."""

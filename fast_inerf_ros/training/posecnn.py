@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -20,6 +21,7 @@ from fast_inerf_ros.errors import InputError
 from fast_inerf_ros.io.atomic import write_text
 from fast_inerf_ros.posecnn.backbones import make_network
 from fast_inerf_ros.posecnn.checkpoint import load_checkpoint
+from fast_inerf_ros.posecnn.decoding import View
 from fast_inerf_ros.posecnn.network import NetworkConfig, PoseNetwork
 from fast_inerf_ros.posecnn.point_matching import ModelPoints
 from fast_inerf_ros.training.checkpoints import CheckpointStore
@@ -109,6 +111,8 @@ def new_pose_training(
     share = processes.share(schedule.batch_size)
     sizes = input_size(images, schedule.first_width), input_size(images, schedule.input_width)
     whole = sizes[1][0] if schedule.first_view == "part" else None
+    longest = longest_focal(images, sizes[1], config.augmentation.zoom[1])
+    network.config = dataclasses.replace(network.config, longest_focal_px=longest)
     maker = BatchMaker.of(images, plan, config.augmentation, backgrounds, network, share, whole)
     training = PoseTraining(
         network,
@@ -131,6 +135,12 @@ def input_size(images: Sequence[StoredImage], width: int) -> Size:
     units = (max(1, round(side / SIDE_UNIT)) for side in (width, height))
     wide, high = (SIDE_UNIT * count for count in units)
     return wide, high
+
+
+def longest_focal(images: Sequence[StoredImage], size: Size, zoom: float) -> float:
+    """Focal length, in input pixels, of what is enlarged most: the median of the images'."""
+    focal = np.median([View(item.camera, *size).focal_px for item in images])
+    return float(focal) * zoom
 
 
 def read_pictures(folder: str) -> list[npt.NDArray[np.uint8]]:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import cv2
 import disc_scene
@@ -74,6 +75,14 @@ def test_the_network_is_that_of_the_detector(discs, tmp_path):
     detector = Detector.load(tmp_path / "last.pt", DetectorConfig(input_width=96))
     sample = load_pose_set(discs, "val").sample(0)
     assert len(detector.detect(sample.image, sample.camera)) <= 6
+    # Trained on inputs of at most this focal length; longer lenses show objects larger.
+    longest = detector.network.config.longest_focal_px
+    assert longest > 0
+    for factor in (0.5, 1.0, 1.4):
+        camera = replace(sample.camera, fx=longest * factor, fy=longest * factor)
+        _, view = detector.predict(sample.image, camera)
+        assert (view.width, view.height) == ((64, 48) if factor > 1 else (96, 64))
+        assert view.focal_px <= longest
 
 
 @pytest.mark.parametrize("style", ["bop", "props"])

@@ -21,6 +21,7 @@ from fast_inerf_ros.geometry.so3 import SO3
 from fast_inerf_ros.posecnn.components import confident_components
 from fast_inerf_ros.posecnn.detection import Detection
 from fast_inerf_ros.posecnn.legacy_voting import legacy_votes
+from fast_inerf_ros.posecnn.outlines import guided
 from fast_inerf_ros.posecnn.prediction import CentreMaps, Prediction, cell_pixels
 from fast_inerf_ros.posecnn.rotations import viewing_rotation
 from fast_inerf_ros.posecnn.voting import Centres, VoteMaps, VotingConfig, vote
@@ -32,6 +33,13 @@ LEAST_DEVIATION_PX = 0.5
 
 LEAST_LOG_DEPTH_DEVIATION = 0.01
 
+OUTLINE_RADIUS = 1.7
+"""Of the windows that outlines are fitted in, in cells."""
+
+LEAST_MARGIN = -0.1
+"""A pixel whose class is less probable than another by no more than this belongs to the object
+where its outline is fitted to the image; chosen, as the radius, on validation images."""
+
 
 @dataclass(frozen=True)
 class DecodingConfig:
@@ -41,7 +49,7 @@ class DecodingConfig:
         0.3, doc="Least score of a detection.", minimum=0.0, maximum=1.0, dynamic=True
     )
     component_probability: float = option(
-        0.6,
+        0.5,
         doc="Least mean probability of a connected patch: others are confused classes.",
         minimum=0.0,
         maximum=1.0,
@@ -59,16 +67,25 @@ class DecodingConfig:
         doc="voting: to a fraction of a pixel, robust. seed: as the seed project did, whole "
         "pixels. auto: seed for legacy networks.",
     )
+    outlines: Literal["auto", "image", "cells"] = option(
+        "auto",
+        doc="image: fitted to the edges of the image. cells: as the network's cells say. auto: "
+        "cells for legacy networks.",
+    )
     voting: VotingConfig = section(VotingConfig)
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """How the network's input lies in the image: the whole of `camera`'s, `width` x `height`."""
+    """How the network's input lies in the image: the whole of `camera`'s, `width` x `height`.
+
+    image: (H, W, 3) of `camera`, 8 bits or in [0, 1]; None: outlines follow the cells alone.
+    """
 
     camera: Camera
     width: int
     height: int
+    image: npt.NDArray[Any] | None = None
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -127,6 +144,12 @@ class Decoder:
             for index, matrix in zip(present, rotation, strict=True)
         ]
         return _numbered([item for item in found if item is not None])
+
+    def _guide(self, view: View) -> npt.NDArray[Any] | None:
+        """The image that outlines are fitted to, if they are."""
+        fitted = self.config.outlines == "image"
+        fitted |= self.config.outlines == "auto" and not self.legacy
+        return view.image if fitted else None
 
     def _cells(self, prediction: Prediction, view: View) -> _Cells:
         """Labels that survive, and what belongs to them."""
@@ -200,7 +223,7 @@ class Decoder:
         sensible = np.isfinite(point).all() and np.isfinite(rotation).all() and depth > 0
         if not sensible or not score >= self.config.score_threshold:
             return None
-        image_box, mask = _image_mask(cells, member, class_id, view)
+        image_box, mask = _image_mask(cells, member, class_id, view, self._guide(view))
         if int(mask.sum()) < self.config.minimum_pixels:
             return None
         scale = np.array(view.scale)
@@ -294,9 +317,11 @@ def _merged(centres: Centres, first: Tensor) -> Tensor:
 
 
 def _image_mask(
-    cells: _Cells, member: Tensor, class_id: int, view: View
+    cells: _Cells, member: Tensor, class_id: int, view: View, guide: npt.NDArray[Any] | None
 ) -> tuple[tuple[int, int, int, int], npt.NDArray[np.bool_]]:
-    """Box and mask in the image of an instance, its outline smooth between the cells."""
+    """Box and mask in the image of an instance, its outline between the cells smooth, or fitted
+    to the edges of an image.
+    """
     inside = member.cpu().numpy()
     rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
     # One cell more on each side, or half of the outer cells would be lost in interpolation.
@@ -312,7 +337,13 @@ def _image_mask(
         min(round(end * size), most) for end, size, most in zip((x1, y1), side, limit, strict=True)
     )
     shape = (max(right - left, 1), max(bottom - top, 1))
-    mask = cv2.resize(soft.astype(np.float32), shape, interpolation=cv2.INTER_LINEAR) > 0
+    fine = cv2.resize(soft.astype(np.float32), shape, interpolation=cv2.INTER_LINEAR)
+    if guide is None:
+        mask = np.asarray(fine > 0)
+    else:
+        part_of_image = guide[top : top + shape[1], left : left + shape[0]]
+        radius = max(1, round(OUTLINE_RADIUS * float(side.mean())))
+        mask = guided(fine, part_of_image, radius) > LEAST_MARGIN
     if not mask.any():
         return (left, top, 1, 1), mask[:1, :1]
     x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))

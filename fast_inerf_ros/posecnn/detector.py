@@ -23,6 +23,12 @@ from fast_inerf_ros.posecnn.network import PoseNetwork
 from fast_inerf_ros.posecnn.onnx_backend import OnnxNetwork, is_onnx
 from fast_inerf_ros.posecnn.prediction import Prediction
 
+SMALLEST_SHARE = 0.8
+"""Of the width that is asked for, which may be left out so that the other side is whole, too."""
+
+COST_OF_SIZE = 0.4
+"""Of a smaller input against a distorted one, per logarithm of either."""
+
 
 @dataclass(frozen=True)
 class DetectorConfig:
@@ -108,10 +114,11 @@ class Detector:
                 f"expected an image of {camera.width} x {camera.height} pixels, as its camera, "
                 f"got {rgb.shape[1]} x {rgb.shape[0]}: give the camera of this image"
             )
+        whole = rgb
         width, height = self._input_size(camera)
         if (width, height) != (camera.width, camera.height):
             rgb = cv2.resize(rgb, (width, height), interpolation=_interpolation(camera, width))
-        view = View(camera, width, height)
+        view = View(camera, width, height, whole)
         with torch.inference_mode(), self._precision():
             values = torch.from_numpy(np.ascontiguousarray(rgb)).to(self.device)
             images = values.permute(2, 0, 1)[None].to(torch.float32)
@@ -131,14 +138,26 @@ class Detector:
         if longest > 0:
             scale = min(scale, longest / math.sqrt(camera.fx * camera.fy))
         scale = max(scale, least / min(camera.width, camera.height))
-        # Multiples of 16: what VGG16 cuts off otherwise would be missing from the view.
-        return tuple(  # type: ignore[return-value]
-            max(least, 16 * round(size * scale / 16)) for size in (camera.width, camera.height)
-        )
+        sides = camera.width * scale, camera.height * scale
+        return _whole_units(sides, self.network.side_unit, least)
 
     def _precision(self) -> torch.autocast:
         half = self.config.half_precision and self.device.type == "cuda"
         return torch.autocast(self.device.type, torch.float16, enabled=half)
+
+
+def _whole_units(sides: tuple[float, float], unit: int, least: int) -> tuple[int, int]:
+    """Width and height near `sides`, or somewhat smaller, in whole units, hardly distorted."""
+    width, height = sides
+    most = max(1, round(width / unit))
+    sizes = []
+    for columns in range(max(1, math.ceil(SMALLEST_SHARE * most)), most + 1):
+        wide = max(least, columns * unit)
+        high = max(least, unit * max(1, round(wide * height / width / unit)))
+        distortion = abs(math.log(wide * height / (high * width)))
+        smaller = max(0.0, math.log(width / wide))
+        sizes.append((distortion + COST_OF_SIZE * smaller, wide, high))
+    return min(sizes)[1:]
 
 
 def _interpolation(camera: Camera, width: int) -> int:

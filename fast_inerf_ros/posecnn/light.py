@@ -91,6 +91,7 @@ class LightNetwork(PoseNetwork):
     """One centre map for all classes: direction, log-depth and offset (DESIGN 5.3)."""
 
     stride = STRIDE
+    side_unit = 32
     learning_rate = 2e-3
 
     def __init__(self, config: NetworkConfig) -> None:

@@ -60,12 +60,15 @@ class PoseNetwork(nn.Module, ABC):
     """A network of C object classes.
 
     stride: input pixels that a cell of the dense maps is wide. smallest_side: of an input.
+    side_unit: pixels whose multiples sides of inputs are to be: others lose a part of the image,
+        or coarse maps that do not lie where fine ones do.
     allocentric: whether rotations are those of a crop, relative to the ray through its middle.
     learning_rate: of AdamW, with which it learns well, where no other is asked for.
     """
 
     stride: int
     smallest_side: int = 32
+    side_unit: int
     allocentric: bool = True
     learning_rate: float
 

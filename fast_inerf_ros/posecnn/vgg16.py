@@ -130,6 +130,7 @@ class Vgg16Network(PoseNetwork):
     """
 
     stride = 1
+    side_unit = 16
     allocentric = False
     learning_rate = 1e-3
 

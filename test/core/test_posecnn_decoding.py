@@ -19,6 +19,7 @@ from fast_inerf_ros.posecnn.decoding import Decoder, DecodingConfig, View, crop_
 from fast_inerf_ros.posecnn.detector import Detector, DetectorConfig
 from fast_inerf_ros.posecnn.images import to_rgb
 from fast_inerf_ros.posecnn.network import NetworkConfig
+from fast_inerf_ros.posecnn.outlines import SMOOTHNESS, guided
 from fast_inerf_ros.posecnn.prediction import Prediction
 from fast_inerf_ros.posecnn.targets import dense_targets
 
@@ -74,10 +75,18 @@ class Scene:
                     result[row, class_id - 1] = torch.from_numpy(turn)
         return result
 
-    def detect(self, **options):
+    def detect(self, image=None, legacy=False, **options):
         """Decode with given options."""
-        decoder = Decoder(LABELS, self.rotations, True, False, DecodingConfig(**options))
-        return decoder.detections(self.prediction, View(CAMERA, *INPUT))
+        decoder = Decoder(LABELS, self.rotations, True, legacy, DecodingConfig(**options))
+        return decoder.detections(self.prediction, View(CAMERA, *INPUT, image))
+
+    def image(self):
+        """Discs as bright as their classes on a dark table, 8 bits, with some noise."""
+        picture = np.full((CAMERA.height, CAMERA.width, 3), 60.0)
+        for (class_id, _, _), mask in zip(self.objects, self.masks, strict=True):
+            picture[mask] = np.roll([200.0, 120.0, 90.0], class_id)
+        noise = np.random.default_rng(0).normal(0, 3, picture.shape)
+        return (picture + noise).clip(0, 255).astype(np.uint8)
 
 
 def pose(x, y, z, seed=0) -> SE3:
@@ -110,6 +119,56 @@ def test_a_perfect_prediction_gives_the_exact_poses(stride, with_offset):
         assert mask.sum() == item.mask.sum()
         assert item.box[2:] == item.mask.shape[::-1]
         assert np.linalg.eigvalsh(item.centre_covariance_px).min() > 0
+
+
+@pytest.mark.parametrize("scale", [1.0, 1 / 255])
+def test_outlines_are_fitted_to_the_image(scale):
+    scene = Scene([(1, pose(-0.2, 0.05, 0.8, 1), 0.08), (3, pose(0.25, -0.12, 1.1, 2), 0.1)], 8)
+    image = scene.image()
+    given = image if scale == 1.0 else (image * scale).astype(np.float32)
+    by_cells, fitted = (overlaps(scene, scene.detect(item)) for item in (None, given))
+    assert min(fitted) > 0.97
+    assert min(fitted) > max(by_cells)
+
+
+def test_legacy_networks_keep_the_outlines_of_the_seed():
+    scene = Scene([(1, pose(-0.2, 0.05, 0.8, 1), 0.08)], 8)
+    options = {"legacy": True, "centres": "voting"}
+    plain, given = scene.detect(**options), scene.detect(scene.image(), **options)
+    assert np.array_equal(plain[0].mask, given[0].mask)
+    fitted = scene.detect(scene.image(), outlines="image", **options)
+    assert not np.array_equal(plain[0].mask, fitted[0].mask)
+    cells = scene.detect(scene.image(), outlines="cells")
+    assert np.array_equal(plain[0].mask, cells[0].mask)
+
+
+def overlaps(scene, detections):
+    """Intersection over union of each object's mask."""
+    found = {item.class_id: item.full_mask(CAMERA.width, CAMERA.height) for item in detections}
+    pairs = [(found[item[0]], mask) for item, mask in zip(scene.objects, scene.masks, strict=True)]
+    return [(mask & truth).sum() / (mask | truth).sum() for mask, truth in pairs]
+
+
+def test_the_guided_filter_is_the_regression_in_every_window():
+    generator, radius = np.random.default_rng(0), 2
+    image, values = generator.random((9, 11, 3)), generator.random((9, 11))
+    wide = [(radius, radius), (radius, radius)]
+    colors, padded = np.pad(image, [*wide, (0, 0)], "symmetric"), np.pad(values, wide, "symmetric")
+    lines = np.zeros((9, 11, 4))
+    for y, x in np.ndindex(9, 11):
+        window = np.s_[y : y + 2 * radius + 1, x : x + 2 * radius + 1]
+        color, value = colors[window].reshape(-1, 3), padded[window].ravel()
+        covariance = np.cov(color.T, bias=True) + SMOOTHNESS * np.eye(3)
+        shared = ((color - color.mean(0)) * (value - value.mean())[:, None]).mean(0)
+        slope = np.linalg.solve(covariance, shared)
+        lines[y, x] = [*slope, value.mean() - slope @ color.mean(0)]
+    around = np.pad(lines, [*wide, (0, 0)], "symmetric")
+    side = 2 * radius + 1
+    mean = [around[y : y + side, x : x + side].mean((0, 1)) for y, x in np.ndindex(*values.shape)]
+    mean = np.reshape(mean, lines.shape)
+    expected = (mean[..., :3] * image).sum(-1) + mean[..., 3]
+    found = guided(values.astype(np.float32), image.astype(np.float32), radius)
+    assert found == pytest.approx(expected, abs=2e-3)
 
 
 def test_two_of_a_class_are_two_instances():
@@ -236,6 +295,15 @@ def test_any_image_size_is_taken(network, size):
         assert x + width <= size[0]
         assert y + height <= size[1]
         assert item.mask.shape == (height, width)
+
+
+@pytest.mark.parametrize("size", [(640, 480), (1280, 720), (1920, 1080), (720, 1280), (333, 777)])
+def test_inputs_are_whole_cells_of_the_coarsest_map_and_hardly_distorted(network, size):
+    camera = Camera(*size, 300.0, 300.0, size[0] / 2, size[1] / 2)
+    _, view = Detector(network).predict(np.zeros((size[1], size[0], 3), np.uint8), camera)
+    assert view.width % 32 == view.height % 32 == 0
+    assert 0.8 * min(480, size[0]) <= view.width <= 496
+    assert 0.95 < view.width * size[1] / (view.height * size[0]) < 1.05
 
 
 def test_a_black_image_is_no_problem(network):

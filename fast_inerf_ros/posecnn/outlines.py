@@ -14,16 +14,40 @@ SMOOTHNESS = 1e-4
 """Variance of colours, in [0, 1]², below which there is no edge to follow."""
 
 
+FINEST_RADIUS = 8
+"""Windows of larger radii are fitted in a reduced image, in which they have about this one."""
+
+
 def guided(values: Floats, image: npt.NDArray[Any], radius: int) -> Floats:
     """Values (h, w), smoothed but where the image has edges.
 
     The guided filter of He, Sun and Tang (Guided Image Filtering, 2013) with a colour guide: in
     every window values are a linear function of colour, and each pixel takes the mean of the
-    windows that it lies in. image: (h, w, 3), 8 bits or in [0, 1]. radius: of the windows, pixels.
+    windows that it lies in. Wide windows are fitted in a reduced image, as in the Fast Guided
+    Filter of He and Sun (2015). image: (h, w, 3), 8 bits or in [0, 1]. radius: of the windows,
+    pixels.
     """
     colors: Floats = image.astype(np.float32)
     if image.dtype == np.uint8:
         colors = colors / np.float32(255.0)
+    height, width = values.shape
+    factor = max(1, radius // FINEST_RADIUS)
+    if factor == 1:
+        lines = _lines(values, colors, radius)
+    else:
+        size = (max(1, width // factor), max(1, height // factor))
+        rough = cv2.resize(values, size, interpolation=cv2.INTER_AREA)
+        small = cv2.resize(colors, size, interpolation=cv2.INTER_AREA)
+        found = _lines(rough, small, radius // factor)
+        lines = [cv2.resize(item, (width, height)) for item in found]
+    by_red, by_green, by_blue, offset = lines
+    red, green, blue = np.moveaxis(colors, -1, 0)
+    result: Floats = by_red * red + by_green * green + by_blue * blue + offset
+    return result
+
+
+def _lines(values: Any, colors: Any, radius: int) -> list[Any]:
+    """Slopes by red, green and blue, and offset, (h, w) each, means of a pixel's windows."""
     red, green, blue = np.moveaxis(colors, -1, 0)
     planes = [red, green, blue, values]
     products = [red * red, red * green, red * blue, green * green, green * blue, blue * blue]
@@ -40,9 +64,7 @@ def guided(values: Floats, image: npt.NDArray[Any], radius: int) -> Floats:
     by_blue = cofactors[2] * rv + (rg * rb - rr * gb) * gv + (rr * gg - rg * rg) * bv
     by_red, by_green, by_blue = (part / determinant for part in (by_red, by_green, by_blue))
     offset = v - by_red * r - by_green * g - by_blue * b
-    by_red, by_green, by_blue, offset = _means([by_red, by_green, by_blue, offset], radius)
-    result: Floats = by_red * red + by_green * green + by_blue * blue + offset
-    return result
+    return _means([by_red, by_green, by_blue, offset], radius)
 
 
 def _means(planes: list[Any], radius: int) -> list[Any]:

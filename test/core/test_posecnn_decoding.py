@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -169,6 +170,20 @@ def test_the_guided_filter_is_the_regression_in_every_window():
     expected = (mean[..., :3] * image).sum(-1) + mean[..., 3]
     found = guided(values.astype(np.float32), image.astype(np.float32), radius)
     assert found == pytest.approx(expected, abs=2e-3)
+
+
+def test_wide_windows_follow_edges_as_narrow_ones_do():
+    """In an image four times as large the outline is the same, fitted in a reduced image."""
+    disc = np.hypot(*np.indices((60, 80)) - np.array([30.0, 40.0]).reshape(2, 1, 1)) < 18
+    image = np.where(disc[..., None], [0.8, 0.3, 0.2], [0.2, 0.3, 0.4]).astype(np.float32)
+    rough = np.where(np.roll(disc, 3, axis=1), 1.0, -1.0).astype(np.float32)
+    large = [cv2.resize(item, (320, 240)) for item in (rough, image)]
+    for values, guide, radius, truth in (
+        (rough, image, 7, disc),
+        (*large, 28, cv2.resize(disc.astype(np.uint8), (320, 240)) > 0),
+    ):
+        mask = guided(values, guide, radius) > 0
+        assert (mask & truth).sum() / (mask | truth).sum() > 0.96
 
 
 def test_two_of_a_class_are_two_instances():

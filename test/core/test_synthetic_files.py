@@ -219,6 +219,20 @@ def test_every_image_of_a_pose_set_has_its_own_scene(pose_set):
     assert cameras["0"]["exposure_ev"] != cameras["1"]["exposure_ev"]
 
 
+def test_crowded_things_hide_each_other(tmp_path, monkeypatch):
+    hidden = {}
+    for crowding in ("0,0", "1,1"):
+        out = tmp_path / crowding
+        options = ("--format", "bop", "--n-train", 12, "--n-val", 0, "--occluders", 0)
+        options += ("--pose-crowding", crowding, "--elevation-deg", "15,20", "--n-clutter", 6)
+        assert generate(monkeypatch, "--output", out, *options) == 0
+        infos = load(out / "train" / "000000" / "scene_gt_info.json").values()
+        shares = [item["visib_fract"] for image in infos for item in image]
+        assert len(shares) >= 30
+        hidden[crowding] = 1.0 - np.mean(shares)
+    assert hidden["1,1"] > 1.5 * hidden["0,0"]
+
+
 # --- bags
 
 
@@ -324,6 +338,7 @@ def test_failed_and_refused_writing_leaves_the_old_folder(tmp_path):
             "BOP",
         ),
         (["--distance", "1.0,0.5"], "distance"),
+        (["--pose-crowding", "0.9,0.1", "--format", "bop"], "pose_crowding"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

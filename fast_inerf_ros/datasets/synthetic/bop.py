@@ -50,6 +50,7 @@ class PoseSetPlan:
     randomisation: Randomisation
     views: ViewRange = field(default_factory=ViewRange)
     max_clutter: int = 5
+    crowding: tuple[float, float] = (0.2, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +92,7 @@ def _look(
 ) -> _Setup:
     generator = np.random.default_rng([seed, 0xB0B])
     n_clutter = int(generator.integers(0, plan.max_clutter + 1))
-    crowding = float(generator.uniform(0.2, 1.0))
+    crowding = float(generator.uniform(*plan.crowding))
     layout = make_layout(seed, models, n_clutter, crowding, N_DISTRACTORS)
     T_world_camera = random_view(generator, plan.views)
     if generator.random() < plan.randomisation.occluder_probability:

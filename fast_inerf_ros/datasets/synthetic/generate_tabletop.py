@@ -67,6 +67,12 @@ class TabletopConfig:
     crowding: float = option(
         0.5, doc="How tightly things stand (not in pose data sets).", minimum=0.0, maximum=1.0
     )
+    pose_crowding: tuple[float, float] = option(
+        (0.2, 1.0),
+        doc="Least and greatest of it in pose data sets; things hide each other from 0.8 on.",
+        minimum=0.0,
+        maximum=1.0,
+    )
     n_train: int = option(100, doc="Training images.", minimum=1)
     n_val: int = option(10, doc="Validation images.", minimum=0)
     n_test: int = option(10, doc="Test images (nerf).", minimum=0)
@@ -131,7 +137,7 @@ def generate(config: TabletopConfig) -> None:
         return
     camera = make_camera(config)
     models = make_models(config)
-    for name in ("distance", "elevation_deg"):
+    for name in ("distance", "elevation_deg", "pose_crowding"):
         low, high = getattr(config, name)
         if low > high:
             raise InputError(f"{name}: expected the lesser value first, got {low}, {high}")
@@ -203,7 +209,12 @@ def _generate_pose_set(
     for split, count in (("train", config.n_train), ("val", config.n_val)):
         if count:
             splits[split] = PoseSetPlan(
-                first, count, _randomisation(config, True), _views(config), config.n_clutter
+                first,
+                count,
+                _randomisation(config, True),
+                _views(config),
+                config.n_clutter,
+                config.pose_crowding,
             )
         first += count
     style: Style = "props" if config.format == "props" else "bop"

@@ -8,6 +8,7 @@ tell which of their errors are seen, and pixels not where along their ray someth
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from fast_inerf_ros.fields.vanilla import VanillaField
 from fast_inerf_ros.fields.vanilla_options import VanillaArchitecture, VanillaRendering
 from fast_inerf_ros.fields.vanilla_setting import VanillaSetting
 from fast_inerf_ros.fields.voxel import VoxelField
-from fast_inerf_ros.rendering.compositing import composite
+from fast_inerf_ros.rendering.compositing import composite, interval_lengths
 from fast_inerf_ros.training.voxel_scene import ray_bank
 
 STUDENT = VanillaArchitecture(depth=4, width=256, view_directions=True)
@@ -40,7 +41,7 @@ SURFACE = 0.06
 OPAQUE = 0.03
 """Field units along which the colour of a point counts by its opacity."""
 
-LAST_LENGTH = 0.024
+LONGEST = 0.024
 """Field units that a point stands for at most."""
 
 EMPTY_MARGIN = 0.1
@@ -99,11 +100,15 @@ class TaughtRays:
         columns = (rays.origins, directions, seen.median_depth, seen.color)
         return TaughtRays(*(column[order] for column in columns))
 
+    @cached_property
+    def n_met(self) -> int:
+        """Rays that have a surface."""
+        return int(torch.isfinite(self.surface).sum())
+
     def drawn(self, generator: torch.Generator) -> TaughtRays:
         """Rays of one step."""
-        n_met = int(torch.isfinite(self.surface).sum())
-        met = torch.randint(n_met, (RAYS - MISSING,), generator=generator)
-        missing = torch.randint(n_met, len(self.surface), (MISSING,), generator=generator)
+        met = torch.randint(self.n_met, (RAYS - MISSING,), generator=generator)
+        missing = torch.randint(self.n_met, len(self.surface), (MISSING,), generator=generator)
         rows = torch.cat([met, missing])
         columns = (self.origins, self.directions, self.surface, self.color)
         return TaughtRays(*(column[rows] for column in columns))
@@ -133,8 +138,7 @@ def _loss(
     found_color = torch.sigmoid(raw[..., :3])
     opacity = 1.0 - torch.exp(-OPAQUE * density)
     of_points = (opacity * (found_color - color).square().sum(-1)).mean()
-    last = torch.full((count, 1), LAST_LENGTH)
-    lengths = torch.cat([distances.diff(dim=1).clamp(max=LAST_LENGTH), last], dim=1)
+    lengths = interval_lengths(distances, torch.ones(count)).clamp(max=LONGEST)
     seen = composite(found_color, torch.relu(raw[..., 3]), lengths, distances)
     of_rays = seen.over(torch.ones(3)) - rays.color
     wrong = _wrong_density(raw[..., 3], density)

@@ -189,19 +189,10 @@ def voxel_color(grid: Grid, index: int) -> vec12:
 @wp.func
 def interpolate_color(grid: Grid, corners: vec8i, weights: vec8) -> vec12:
     """Spherical-harmonic coefficients between eight corners."""
-    total = vec12()
-    if grid.coded == 0:
-        for c in range(8):
-            total += weights[c] * grid.color[corners[c]]
-        return total
-    share = float(0.0)
-    for c in range(8):
-        codes = grid.codes[corners[c]]
-        if codes[0] != NO_CODE:
-            share += weights[c]
-            for n in range(12):
-                total[n] += weights[c] * float(codes[n])
-    return share * grid.code_low + wp.cw_mul(total, grid.code_step)
+    total = weights[0] * voxel_color(grid, corners[0])
+    for c in range(1, 8):
+        total += weights[c] * voxel_color(grid, corners[c])
+    return total
 
 
 @wp.func

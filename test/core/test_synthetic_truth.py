@@ -21,7 +21,13 @@ from core.tabletop import (
 from scipy.optimize import linprog
 from scipy.spatial import ConvexHull
 
-from fast_inerf_ros.datasets.synthetic.layout import TABLE_HALF, make_layout, rearranged
+from fast_inerf_ros.datasets.synthetic.layout import (
+    TABLE_HALF,
+    UNDYED,
+    dyed,
+    make_layout,
+    rearranged,
+)
 from fast_inerf_ros.datasets.synthetic.photographs import (
     expose,
     instance_truths,
@@ -194,6 +200,40 @@ def test_occluder_hides_a_part_of_an_object():
             t.visible_fraction < 0.9 * fraction for t, fraction in zip(after, before, strict=True)
         )
     assert reduced >= 4
+
+
+def test_dyes_change_unknown_things_alone_and_leave_greys_grey():
+    before = with_occluder(layout(), VIEW, np.random.default_rng(0))
+    dyes = set()
+    for seed in range(12):
+        after = dyed(before, np.random.default_rng(seed))
+        assert after.objects == before.objects
+        for old, new in zip(before.placements, after.placements, strict=True):
+            assert new.model is old.model
+            assert new.T_world_object is old.T_world_object
+            grey = np.array(new.dye) @ np.ones(3)
+            np.testing.assert_allclose(grey, grey[0])
+            assert 0.5 < grey[0] < 1.3
+        dyes |= {thing.dye for thing in after.clutter + after.occluders}
+    assert UNDYED in dyes
+    assert len(dyes) > 12
+
+
+def test_dyed_thing_is_seen_in_the_colour_of_its_dye():
+    thing = dataclasses.replace(layout().clutter[0], dye=((0, 1, 0), (0, 0.1, 0), (0, 0, 1)))
+    turned = dataclasses.replace(layout(), clutter=(thing, *layout().clutter[1:]))
+    pictures = [
+        renderer().render(prepared, CAMERA, VIEW)
+        for prepared in (world(), renderer().prepare(turned))
+    ]
+    np.testing.assert_array_equal(pictures[0].surface, pictures[1].surface)
+    seen = pictures[0].surface == len(layout().objects)
+    assert seen.sum() > 50
+    (_, green, blue), new = (picture.colour[seen].mean(axis=0) for picture in pictures)
+    np.testing.assert_allclose(new[[0, 2]], [green, blue], rtol=0.15)
+    assert new[1] < 0.5 * green
+    others = ~seen & (pictures[0].surface >= 0)
+    assert np.abs(pictures[0].colour - pictures[1].colour)[others].mean() < 0.01
 
 
 def test_silhouette_edges_are_antialiased():

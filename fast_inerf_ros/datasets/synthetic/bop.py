@@ -15,7 +15,7 @@ from fast_inerf_ros.datasets.pose_set_writer import (
     write_camera,
     write_images,
 )
-from fast_inerf_ros.datasets.synthetic.layout import make_layout
+from fast_inerf_ros.datasets.synthetic.layout import dyed, make_layout
 from fast_inerf_ros.datasets.synthetic.model_files import model_info, write_model
 from fast_inerf_ros.datasets.synthetic.objects import ObjectModel
 from fast_inerf_ros.datasets.synthetic.output import progress, write_json
@@ -35,8 +35,8 @@ from fast_inerf_ros.geometry.camera import Camera
 from fast_inerf_ros.geometry.se3 import SE3
 
 N_DISTRACTORS = 192
-"""Unknown things in all images. With the few of other layouts a network learns these by heart: it
-took 7 % of what it said to be objects from things it had never seen."""
+"""Models of unknown things in all images, each dyed anew. With the few of other layouts a network
+learns these by heart: it took 7 % of what it said to be objects from things it had never seen."""
 
 Item = tuple[Photograph, list[InstanceTruth]]
 
@@ -97,6 +97,7 @@ def _look(
     T_world_camera = random_view(generator, plan.views)
     if generator.random() < plan.randomisation.occluder_probability:
         layout = with_occluder(layout, T_world_camera, generator)
+    layout = dyed(layout, np.random.default_rng([seed, 0xD1E]))
     world = renderer.prepare(layout)
     rendered = renderer.render(world, camera, T_world_camera)
     return _Setup(world, T_world_camera, rendered, generator)

@@ -35,7 +35,7 @@ def distractor(seed: int) -> ObjectModel:
     return make(f"distractor{seed}", generator)
 
 
-@functools.lru_cache(maxsize=32)
+@functools.lru_cache(maxsize=128)
 def occluder(seed: int) -> ObjectModel:
     """A hand with its arm, or a pole: the part to show in front lies at the origin.
 

@@ -143,7 +143,9 @@ def instance_point(
     )
     point.position = position + normal * 2.0e-4
     point.normal = normal
-    point.albedo = wp.cw_mul(wp.vec3(value[0], value[1], value[2]), tint)
+    own = wp.cw_mul(wp.vec3(value[0], value[1], value[2]), tint)
+    none = wp.vec3(0.0, 0.0, 0.0)
+    point.albedo = wp.min(wp.max(instance.dye * own, none), wp.vec3(1.0, 1.0, 1.0))
     point.gloss = value[3]
     return point
 

@@ -28,7 +28,7 @@ class Texture:
 
 @wp.struct
 class Instance:
-    """One placed mesh. `bounce`: its mean linear albedo."""
+    """One placed mesh. `dye`: what its linear albedo is multiplied with. `bounce`: the mean."""
 
     mesh: wp.uint64
     rotation: wp.mat33  # R_object_world
@@ -37,6 +37,7 @@ class Instance:
     high: wp.vec3
     face_offset: int
     texture: int
+    dye: wp.mat33
     bounce: wp.vec3
 
 

@@ -22,20 +22,26 @@ PROTOCOL_SEEDS_FROM = 9_000_000
 """Seeds from here on belong to the benchmark protocol and never occur in training."""
 
 TABLE_HALF = (0.5, 0.35)
-TABLE_POOL, ROOM_POOL, DISTRACTOR_POOL, OCCLUDER_POOL = 24, 12, 24, 12
+TABLE_POOL, ROOM_POOL, DISTRACTOR_POOL, OCCLUDER_POOL = 24, 12, 24, 96
+DYED_SHARE = 0.75
 GAP_METRES = 0.006
 EDGE_METRES = 0.02
 ARRANGEMENTS = 12
 
 Floats = npt.NDArray[np.float64]
+Dye = tuple[tuple[float, float, float], ...]
+
+
+UNDYED: Dye = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 
 @dataclass(frozen=True, eq=False)
 class Placement:
-    """A model and where it stands."""
+    """A model and where it stands. dye: what turns the linear RGB of its texture into its own."""
 
     model: ObjectModel
     T_world_object: SE3
+    dye: Dye = UNDYED
 
 
 @dataclass(frozen=True)
@@ -134,6 +140,31 @@ def rearranged(layout: Layout, n_moved: int, generator: np.random.Generator) -> 
         things[index] = placed
     n_objects = len(layout.objects)
     return replace(layout, objects=tuple(things[:n_objects]), clutter=tuple(things[n_objects:]))
+
+
+def dyed(layout: Layout, generator: np.random.Generator) -> Layout:
+    """The layout with most of its unknown things in colours of their own.
+
+    Their models come from a pool; a network that always sees them in the same colours learns
+    those by heart, and takes what it does not know for one of its objects.
+    """
+    return replace(
+        layout,
+        clutter=tuple(_dyed(thing, generator) for thing in layout.clutter),
+        occluders=tuple(_dyed(thing, generator) for thing in layout.occluders),
+    )
+
+
+def _dyed(placement: Placement, generator: np.random.Generator) -> Placement:
+    """Hue turned, more or less of colour and light; greys stay grey."""
+    turn, colour = generator.uniform(0, 2 * np.pi), generator.uniform(0.4, 1.2)
+    light, change = generator.uniform(0.6, 1.2), generator.random() < DYED_SHARE
+    grey = np.full((3, 3), 1 / 3)
+    # Rodrigues' formula about the axis of greys.
+    axis = np.array([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]) / np.sqrt(3)
+    hue = np.cos(turn) * (np.eye(3) - grey) + np.sin(turn) * axis
+    rows = (light * (grey + colour * hue)).tolist()
+    return replace(placement, dye=tuple((r, g, b) for r, g, b in rows)) if change else placement
 
 
 def _shadow(placement: Placement) -> Floats:

@@ -113,7 +113,9 @@ class WorldBuilder:
         instance.face_offset = stored.face_offset
         instance.texture = texture.index
         tint = model.mesh.colours.mean(axis=(0, 1))
-        instance.bounce = vector(texture.mean[:3] * tint)
+        dye = np.asarray(placement.dye, dtype=np.float64)
+        instance.dye = matrix(dye)
+        instance.bounce = vector(np.clip(dye @ (texture.mean[:3] * tint), 0.0, 1.0))
         return instance
 
     def _stored_mesh(self, model: ObjectModel) -> StoredMesh:

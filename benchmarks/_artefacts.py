@@ -54,13 +54,14 @@ class Amounts:
     scene: tuple[str, ...]
     n_images: int
     detector_seconds: float
+    n_ycb_images: int
+    ycb_seconds: float
     vanilla_seconds: float
 
 
-FULL = Amounts((60, 300), 120, 5, 100, 3, ("--quick",), 3000, 7200, 600)
-QUICK = Amounts(
-    (60,), 60, 1, 40, 1, ("--quick", "--field.seconds", "60", "--no-posecnn"), 300, 600, 60
-)
+FULL = Amounts((60, 300), 120, 5, 100, 3, ("--quick",), 2500, 3400, 2000, 3400, 600)
+QUICK_SCENE = ("--quick", "--field.seconds", "60", "--no-posecnn")
+QUICK = Amounts((60,), 60, 1, 40, 1, QUICK_SCENE, 300, 600, 200, 300, 60)
 
 
 def folder_of_artefacts(given: Path | None = None) -> Path:
@@ -139,11 +140,13 @@ def _vanilla(folder: Path, amounts: Amounts) -> Artefact:
 
 def _detector(folder: Path, amounts: Amounts) -> Artefact:
     images = ["--output", folder / "images", "--format", "bop", "--n-train", amounts.n_images]
-    images += ["--n-val", 60, "--width", 480, "--height", 360, "--layout-seed", 200_000]
-    images += ["--n-clutter", 8, "--noise-sigma", 0.02, "--exposure-ev", 0.7, "--blur-px", 5.25]
-    images += ["--occluders", 0.6]
+    images += ["--n-val", 60, "--width", 576, "--height", 432, "--layout-seed", 400_000]
+    images += ["--n-clutter", 8, "--noise-sigma", 0.02, "--exposure-ev", 0.7, "--blur-px", 6.3]
+    images += ["--occluders", 0.6, "--pose-crowding", "0.6,1.0", "--elevation-deg", "15,55"]
     training = ["--data", folder / "images", "--output", folder / "training"]
-    training += ["--max-seconds", amounts.detector_seconds, "--no-tensorboard"]
+    training += ["--max-seconds", amounts.detector_seconds, "--max-epochs", 0, "--no-tensorboard"]
+    training += ["--dataset.stored-width", 576, "--schedule.input-width", 544]
+    training += ["--schedule.first-width", 352, "--schedule.first-share", 0.55]
     commands = [
         module("fast_inerf_ros.nodes.train_posecnn", *training),
         module("benchmarks._keep", folder / "training" / "best.pt", folder / "tabletop.pt"),
@@ -155,9 +158,9 @@ def _detector(folder: Path, amounts: Amounts) -> Artefact:
 
 
 def _ycb_table(folder: Path, amounts: Amounts) -> Artefact:
-    words = [folder, "--images", amounts.n_images * 2 // 3]
+    words = [folder, "--images", amounts.n_ycb_images]
     words += ["--field-seconds", amounts.field_seconds[-1]]
-    words += ["--detector-seconds", amounts.detector_seconds / 2]
+    words += ["--detector-seconds", amounts.ycb_seconds]
     return Artefact(
         "table of the seed's objects",
         (folder / "landmarks.npz",),

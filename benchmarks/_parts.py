@@ -71,6 +71,7 @@ def parts(places: Places) -> Iterator[Part]:
     yield from _solvers(places)
     yield from _posecnn(places)
     yield _node(places)
+    yield _ycb_table(places)
     yield _growth(places)
     yield Part(
         "cuda",
@@ -185,6 +186,9 @@ def _posecnn(places: Places) -> Iterator[Part]:
     if not places.quick:
         words = ["--no-latency", "--checkpoint", folder / "tabletop.pt"]
         words += ["--protocol-images", folder / "protocol_queries", *_output(places, "posecnn")]
+        other = places.artefacts / "ycb"
+        if (other / "detector.pt").exists():
+            words += ["--ycb-checkpoint", other / "detector.pt", "--ycb-data", other / "images"]
         yield Part(
             "posecnn",
             module("benchmarks.posecnn", *words),

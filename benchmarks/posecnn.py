@@ -68,7 +68,9 @@ class PoseCnnBenchmarkConfig:
     )
     ycb_data: str = option("", doc="Folder of the data set that network was trained on.")
     output: str = option(str(RESULTS / "posecnn.json"), doc="Where the figures go.")
-    input_width: int = option(480, doc="Width of the network's input for quality.", minimum=32)
+    input_width: int = option(
+        DetectorConfig().input_width, doc="Width of the network's input for quality.", minimum=32
+    )
 
 
 def measured(repeats: int, work: Callable[[], Any]) -> dict[str, float]:

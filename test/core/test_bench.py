@@ -16,6 +16,9 @@ from benchmarks import train
 from benchmarks._artefacts import FULL, QUICK, Artefact, artefacts
 from benchmarks._command import run, shown
 from benchmarks._parts import Part, Places, parts
+from benchmarks._report_models import model_sections
+from benchmarks._report_page import Found
+from benchmarks._report_poses import pose_sections
 from benchmarks.report import gathered, write_report
 
 INFINITE = float("inf")
@@ -121,6 +124,21 @@ def test_the_series_fits_its_time_and_names_only_programs_that_exist(tmp_path):
             module = part.command[2].replace(".", "/")
             assert (Path(bench.__file__).parents[1] / f"{module}.py").exists()
     assert sum(part.minutes for part in parts(Places(tmp_path, tmp_path, False))) > 10
+
+
+def test_the_report_shows_every_part_and_nothing_that_no_part_measures(tmp_path):
+    shown_parts = set()
+
+    class Recording(Found):
+        def section(self, title, part, make):
+            shown_parts.add(part)
+            return super().section(title, part, make)
+
+    found = Recording({}, {}, {"fields": []}, {"gpu": None})
+    assert list(pose_sections(found))
+    assert list(model_sections(found))
+    measured = {part.name for part in parts(Places(tmp_path, tmp_path, False))}
+    assert shown_parts == measured - {"cuda"}
 
 
 def test_an_unknown_part_is_refused(tmp_path, capsys):

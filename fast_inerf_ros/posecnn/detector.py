@@ -35,7 +35,7 @@ class DetectorConfig:
     """How a pose network is run."""
 
     input_width: int = option(
-        480,
+        544,
         doc="Width that images are scaled to for the network, if they are wider; 0 keeps them. "
         "Less where a long focal length shows objects larger than the network has ever seen them.",
         unit="px",

@@ -33,7 +33,7 @@ demo: setup ## Localise a camera around a synthetic table over real DDS; report 
 scene: setup ## Make a scene of photographs: PHOTOS=folder NAME= of its folder in scenes/, QUICK=1 for half an hour, ARGS="--box ..."
 	$(RUN) python -m fast_inerf_ros.scene_building.build_scene $(if $(PHOTOS),"$(PHOTOS)") --output "scenes/$(or $(NAME),scene)" $(if $(QUICK),--quick) $(ARGS)
 
-bench: setup ## Evaluate what was trained (an hour; QUICK=1 ten minutes); benchmarks/results/report.html
+bench: setup ## Evaluate what was trained (an hour at most; QUICK=1 ten minutes); benchmarks/results/report.html
 	$(RUN) python -m benchmarks $(if $(QUICK),--quick) $(if $(ARTEFACTS),--artefacts "$(ARTEFACTS)") $(ARGS)
 
 bench-train: setup ## Train what bench evaluates, once (five hours, QUICK=1 less), in benchmarks/artefacts/ (or ARTEFACTS=)

@@ -60,12 +60,13 @@ class Asked:
     """One photograph and what was answered; errors are None where it is lost.
 
     distance_d: between camera centres, in d. seconds: wall clock, from the start of the player.
+    score: None where the way asked has none.
     """
 
     name: str
     status: str
     source: str
-    score: float
+    score: float | None
     reason: str
     seconds: float
     angle_deg: float | None = None
@@ -209,9 +210,8 @@ def table(folder: Path, way: str, asked: list[Asked]) -> str:
         found = item.reason or "lost"
         if item.angle_deg is not None:
             found = f"{item.angle_deg:7.3f} deg {item.distance_d:8.4f} d"
-        lines.append(
-            f"  {item.name:32} {item.status:10} {item.source:10} score {item.score:.3f} {found}"
-        )
+        score = "" if item.score is None else f"score {item.score:.3f}"
+        lines.append(f"  {item.name:32} {item.status:10} {item.source:10} {score:11} {found}")
     for degrees, depths in LIMITS:
         good = np.array([item.within(degrees, depths) for item in asked], dtype=bool)
         lines.append(f"  within {degrees:g} deg and {depths:g} d: {counted(good)}")

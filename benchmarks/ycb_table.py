@@ -84,7 +84,7 @@ def as_the_seed(folder: Path, number: int, name: str, solver: str) -> Asked:
         name,
         "localised" if refined else "lost",
         "objects",
-        0.0,
+        None,
         found["reason"],
         found["seconds"],
         found["result_rotation_error_deg"] if refined else None,

@@ -23,6 +23,8 @@ def crop_boxes(features: Tensor, boxes: Tensor, stride: int, n_cells: int) -> Te
         the batch, x0, y0, x1, y1 in input pixels, (0, 0) the centre of the first pixel; the
         box reaches from the outer border of its first pixel to that of its last.
     """
+    # Places in 16 bits would be pixels off.
+    features = features.to(torch.promote_types(features.dtype, torch.float32))
     grid = _sampling_grid(features, boxes, stride, n_cells)
     if len(features) == 1:
         return _sampled(features, grid)

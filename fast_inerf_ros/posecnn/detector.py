@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from fast_inerf_ros.config import option, section
 from fast_inerf_ros.errors import InputError
@@ -35,14 +36,18 @@ class DetectorConfig:
     """How a pose network is run."""
 
     input_width: int = option(
-        544,
+        576,
         doc="Width that images are scaled to for the network, if they are wider; 0 keeps them. "
         "Less where a long focal length shows objects larger than the network has ever seen them.",
         unit="px",
         minimum=0,
     )
     device: Literal["auto", "cpu", "cuda"] = option("auto", doc="auto: cuda where there is one.")
-    half_precision: bool = option(False, doc="Half-precision arithmetic on cuda.")
+    half_precision: bool = option(
+        False,
+        doc="Arithmetic of 16 bits: float16 on cuda, bfloat16 on processors. Slow where those "
+        "have no instructions for it (AVX-512 BF16, AMX).",
+    )
     compile: bool = option(False, doc="torch.compile: slow to start, faster afterwards.")
     decoding: DecodingConfig = section(DecodingConfig)
 
@@ -72,7 +77,7 @@ class Detector:
             self.device = torch.device("cpu")
         self.decoder = Decoder(
             class_labels=network.config.class_labels,
-            rotations_in_boxes=network.rotations,
+            rotations_in_boxes=self._rotations_in_boxes,
             allocentric=network.allocentric,
             legacy=network.config.legacy,
             config=self.config.decoding,
@@ -141,9 +146,14 @@ class Detector:
         sides = camera.width * scale, camera.height * scale
         return _whole_units(sides, self.network.side_unit, least)
 
+    def _rotations_in_boxes(self, features: tuple[Tensor, ...], boxes: Tensor) -> Tensor:
+        with self._precision():
+            rotations: Tensor = self.network.rotations(features, boxes)
+        return rotations
+
     def _precision(self) -> torch.autocast:
-        half = self.config.half_precision and self.device.type == "cuda"
-        return torch.autocast(self.device.type, torch.float16, enabled=half)
+        kind = torch.float16 if self.device.type == "cuda" else torch.bfloat16
+        return torch.autocast(self.device.type, kind, enabled=self.config.half_precision)
 
 
 def _whole_units(sides: tuple[float, float], unit: int, least: int) -> tuple[int, int]:

@@ -114,9 +114,11 @@ class RotationBranch(nn.Module):
         # Only here: torchvision takes 160 MB that the light network does without.
         from torchvision.ops import roi_pool
 
-        rois = boxes.to(features[0].dtype)
+        # Boxes in 16 bits would be pixels off.
+        kind = torch.promote_types(features[0].dtype, torch.float32)
+        rois = boxes.to(kind)
         pooled = [
-            roi_pool(feature, rois, (ROI_CELLS, ROI_CELLS), 1 / stride)
+            roi_pool(feature.to(kind), rois, (ROI_CELLS, ROI_CELLS), 1 / stride)
             for feature, stride in zip(features, (8, 16), strict=True)
         ]
         quaternions: Tensor = self.roi_fc((pooled[0] + pooled[1]).flatten(1))

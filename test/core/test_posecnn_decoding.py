@@ -317,7 +317,8 @@ def test_inputs_are_whole_cells_of_the_coarsest_map_and_hardly_distorted(network
     camera = Camera(*size, 300.0, 300.0, size[0] / 2, size[1] / 2)
     _, view = Detector(network).predict(np.zeros((size[1], size[0], 3), np.uint8), camera)
     assert view.width % 32 == view.height % 32 == 0
-    assert 0.8 * min(480, size[0]) <= view.width <= 496
+    wanted = min(DetectorConfig().input_width, size[0])
+    assert 0.8 * wanted <= view.width <= wanted + 16
     assert 0.95 < view.width * size[1] / (view.height * size[0]) < 1.05
 
 

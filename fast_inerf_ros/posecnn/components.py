@@ -35,6 +35,25 @@ def confident_components(
     return kept
 
 
+def agreeing_components(
+    member: npt.NDArray[Any], agrees: npt.NDArray[np.bool_]
+) -> npt.NDArray[Any]:
+    """The instances (h, w) of cells, -1 in patches that less than half of agrees (h, w)."""
+    kept = np.full_like(member, -1)
+    for instance in range(int(member.max(initial=-1)) + 1):
+        if not (member == instance).any():
+            continue
+        rows, columns = _extent(member == instance)
+        part = member[rows, columns] == instance
+        count, patch = cv2.connectedComponents(part.astype(np.uint8), connectivity=8)
+        size = np.bincount(patch.ravel(), minlength=count)
+        agreeing = np.bincount(patch.ravel(), agrees[rows, columns].ravel(), minlength=count)
+        good = agreeing >= 0.5 * size
+        good[0] = False
+        kept[rows, columns][good[patch]] = instance
+    return kept
+
+
 def _extent(mask: npt.NDArray[np.bool_]) -> tuple[slice, slice]:
     rows = np.flatnonzero(mask.any(axis=1))
     columns = np.flatnonzero(mask.any(axis=0))

@@ -24,7 +24,13 @@ from fast_inerf_ros.posecnn.legacy_voting import legacy_votes
 from fast_inerf_ros.posecnn.outlines import guided
 from fast_inerf_ros.posecnn.prediction import CentreMaps, Prediction, cell_pixels
 from fast_inerf_ros.posecnn.rotations import viewing_rotation
-from fast_inerf_ros.posecnn.voting import Centres, VoteMaps, VotingConfig, vote
+from fast_inerf_ros.posecnn.voting import (
+    Centres,
+    VoteMaps,
+    VotingConfig,
+    vote,
+    without_strangers,
+)
 
 RotationsInBoxes = Callable[[tuple[Tensor, ...], Tensor], Tensor]
 
@@ -187,7 +193,7 @@ class Decoder:
         centres = vote(vote_maps, len(self.class_labels), self.config.voting)
         if self.config.centres == "seed" or (self.config.centres == "auto" and self.legacy):
             return _as_the_seed(centres, cells, prediction)
-        return centres
+        return without_strangers(centres, vote_maps, self.config.voting)
 
     def _rotations(
         self, prediction: Prediction, centres: Centres, boxes: Tensor, present: Tensor, view: View

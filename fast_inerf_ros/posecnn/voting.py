@@ -10,7 +10,7 @@ samples and cells, both bounded, and not on the image's size.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from fast_inerf_ros.config import option
 from fast_inerf_ros.posecnn.centres import CentreFit, Evidence, fit_centres
+from fast_inerf_ros.posecnn.components import agreeing_components
 
 HASH = 40503
 """Odd, and 2^16 times the golden ratio: multiples of it fill 0 ... 65535 evenly, without a
@@ -123,6 +124,27 @@ def vote(maps: VoteMaps, n_classes: int, config: VotingConfig) -> Centres:
     )
     fit = fit_centres(evidence, peak, maps.spacing, grid.side)
     return Centres(group + 1, fit, support, _members(maps, group, fit.centre, closest))
+
+
+def without_strangers(centres: Centres, maps: VoteMaps, config: VotingConfig) -> Centres:
+    """The same without patches of cells most of which aim elsewhere than at their centre.
+
+    Things that look like a class, and that too few cells speak for to be an instance, would belong
+    to one that is elsewhere.
+    """
+    owner = centres.member.flatten()
+    cells = torch.nonzero(owner >= 0)[:, 0]
+    place = maps.pixels.reshape(2, -1)[:, cells].T
+    direction = F.normalize(maps.direction.reshape(2, -1)[:, cells].T.float(), dim=-1, eps=1e-9)
+    target = centres.fit.centre[owner[cells]].to(place.dtype)
+    cosine = math.cos(math.radians(config.inlier_angle_deg))
+    closest = CLOSE_CELLS * _grid(maps, config.grid_cells).side
+    agrees = torch.zeros_like(owner, dtype=torch.bool)
+    agrees[cells] = _agreement(place, direction, target) >= cosine
+    agrees[cells] |= _distance(place, target) <= closest
+    shape = centres.member.shape
+    kept = agreeing_components(centres.member.cpu().numpy(), agrees.reshape(shape).cpu().numpy())
+    return replace(centres, member=torch.from_numpy(kept).to(centres.member.device))
 
 
 def _sampled(maps: VoteMaps, n_classes: int, per_class: int) -> _Samples:

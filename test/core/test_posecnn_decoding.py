@@ -233,6 +233,29 @@ def test_a_class_with_two_patches_is_one_object_to_the_seed():
     assert len(decoder.detections(scene.prediction, View(CAMERA, *INPUT))) == 1
 
 
+@pytest.mark.parametrize("with_offset", [True, False])
+def test_a_thing_that_resembles_an_object_is_not_a_part_of_it(with_offset):
+    objects = [(1, pose(-0.2, 0.0, 0.6, 1), 0.1), (1, pose(0.25, 0.1, 0.8, 2), 0.05)]
+    scene = Scene(objects, with_offset=with_offset)
+    found = scene.detect()
+    assert len(found) == 1
+    mask = found[0].full_mask(CAMERA.width, CAMERA.height)
+    assert not (mask & scene.masks[1]).any()
+    assert (mask & scene.masks[0]).sum() > 0.9 * scene.masks[0].sum()
+
+
+def test_an_object_behind_a_pole_is_one_with_both_of_its_sides():
+    scene = Scene([(1, pose(-0.05, 0.0, 0.6, 1), 0.1)])
+    scene.prediction.logits[..., 16:19] = torch.tensor([10.0, 0, 0, 0])[:, None, None]
+    found = scene.detect()
+    assert len(found) == 1
+    mask = found[0].full_mask(CAMERA.width, CAMERA.height)
+    columns = np.flatnonzero((scene.masks[0] & mask).any(axis=0))
+    assert columns.min() < 100
+    assert columns.max() > 170
+    assert not mask[:, 134:146].any()
+
+
 def test_no_objects_give_no_detections():
     assert Scene([]).detect() == ()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -24,14 +25,9 @@ def confident_components(
     """
     kept = np.zeros(labels.shape, dtype=np.int32)
     for class_id in np.flatnonzero(np.bincount(labels.ravel())[1:]) + 1:
-        rows, columns = _extent(labels == class_id)
-        part = labels[rows, columns] == class_id
-        count, patch = cv2.connectedComponents(part.astype(np.uint8), connectivity=8)
-        size = np.bincount(patch.ravel(), minlength=count)
-        total = np.bincount(patch.ravel(), probability[rows, columns].ravel(), minlength=count)
-        good = (size >= least_cells) & (total >= least_probability * size)
-        good[0] = False
-        kept[rows, columns][good[patch]] = class_id
+        patches = _Patches.of(labels == class_id, probability)
+        good = (patches.size >= least_cells) & (patches.total >= least_probability * patches.size)
+        patches.write(kept, good, class_id)
     return kept
 
 
@@ -40,18 +36,38 @@ def agreeing_components(
 ) -> npt.NDArray[Any]:
     """The instances (h, w) of cells, -1 in patches that less than half of agrees (h, w)."""
     kept = np.full_like(member, -1)
-    for instance in range(int(member.max(initial=-1)) + 1):
-        if not (member == instance).any():
-            continue
-        rows, columns = _extent(member == instance)
-        part = member[rows, columns] == instance
-        count, patch = cv2.connectedComponents(part.astype(np.uint8), connectivity=8)
-        size = np.bincount(patch.ravel(), minlength=count)
-        agreeing = np.bincount(patch.ravel(), agrees[rows, columns].ravel(), minlength=count)
-        good = agreeing >= 0.5 * size
-        good[0] = False
-        kept[rows, columns][good[patch]] = instance
+    for instance in np.unique(member[member >= 0]):
+        patches = _Patches.of(member == instance, agrees)
+        patches.write(kept, patches.total >= 0.5 * patches.size, instance)
     return kept
+
+
+@dataclass(frozen=True, eq=False)
+class _Patches:
+    """Connected patches of a mask, number 0 for what is outside: cells of each, and their sum.
+
+    extent: rows and columns around the mask. number: (h, w), of each cell there.
+    """
+
+    extent: tuple[slice, slice]
+    number: npt.NDArray[np.int32]
+    size: npt.NDArray[np.int64]
+    total: npt.NDArray[np.float64]
+
+    @staticmethod
+    def of(mask: npt.NDArray[np.bool_], values: npt.NDArray[Any]) -> _Patches:
+        """Those of a mask that is not empty, and the sums of values (h, w) in them."""
+        extent = _extent(mask)
+        count, found = cv2.connectedComponents(mask[extent].astype(np.uint8), connectivity=8)
+        number = np.asarray(found, dtype=np.int32)
+        size = np.bincount(number.ravel(), minlength=count)
+        total = np.bincount(number.ravel(), values[extent].ravel(), minlength=count)
+        return _Patches(extent, number, size, np.asarray(total, dtype=np.float64))
+
+    def write(self, target: npt.NDArray[Any], good: npt.NDArray[np.bool_], value: Any) -> None:
+        """Put a value into the cells of the patches that are good."""
+        good[0] = False
+        target[self.extent][good[self.number]] = value
 
 
 def _extent(mask: npt.NDArray[np.bool_]) -> tuple[slice, slice]:

@@ -134,14 +134,12 @@ def without_strangers(centres: Centres, maps: VoteMaps, config: VotingConfig) ->
     """
     owner = centres.member.flatten()
     cells = torch.nonzero(owner >= 0)[:, 0]
-    place = maps.pixels.reshape(2, -1)[:, cells].T
-    direction = F.normalize(maps.direction.reshape(2, -1)[:, cells].T.float(), dim=-1, eps=1e-9)
+    place, direction = _rays(maps, cells)
     target = centres.fit.centre[owner[cells]].to(place.dtype)
     cosine = math.cos(math.radians(config.inlier_angle_deg))
     closest = CLOSE_CELLS * _grid(maps, config.grid_cells).side
     agrees = torch.zeros_like(owner, dtype=torch.bool)
-    agrees[cells] = _agreement(place, direction, target) >= cosine
-    agrees[cells] |= _distance(place, target) <= closest
+    agrees[cells] = _agrees(place, direction, target, closest, cosine)
     shape = centres.member.shape
     kept = agreeing_components(centres.member.cpu().numpy(), agrees.reshape(shape).cpu().numpy())
     return replace(centres, member=torch.from_numpy(kept).to(centres.member.device))
@@ -156,8 +154,7 @@ def _sampled(maps: VoteMaps, n_classes: int, per_class: int) -> _Samples:
     limit = (HASH_RANGE * per_class) // count.clamp(min=per_class)
     taken = torch.nonzero((voting * HASH) % HASH_RANGE < limit.index_select(0, classes))[:, 0]
     chosen, group = voting[taken], classes[taken] - 1
-    place = maps.pixels.reshape(2, -1)[:, chosen].T
-    direction = F.normalize(maps.direction.reshape(2, -1)[:, chosen].T.float(), dim=-1, eps=1e-9)
+    place, direction = _rays(maps, chosen)
     sane = torch.isfinite(direction).all(dim=-1)
     aim = None
     if maps.offset is not None:
@@ -198,8 +195,8 @@ def _instances(
         if not bool((left >= needed).any()):
             break
         peak = _peaks(samples, weight, grid, n_classes, config.memory_mb)
-        agrees = _agreement(samples.place, samples.direction, peak[samples.group]) >= cosine
-        agrees |= _distance(samples.place, peak[samples.group]) <= CLOSE_CELLS * grid.side
+        target, closest = peak[samples.group], CLOSE_CELLS * grid.side
+        agrees = _agrees(samples.place, samples.direction, target, closest, cosine)
         won = torch.zeros(n_classes, device=device).index_add_(0, samples.group, weight * agrees)
         accepted = torch.nonzero(won >= needed)[:, 0]
         found.append((accepted, peak[accepted], (won / total.clamp(min=1e-9))[accepted]))
@@ -276,8 +273,7 @@ def _members(maps: VoteMaps, group: Tensor, centre: Tensor, closest: float) -> T
     if bool((count > 1).any()):
         several = torch.nonzero((count > 1).index_select(0, labels))[:, 0]
         member[several] = _owners(
-            maps.pixels.reshape(2, -1)[:, several].T,
-            F.normalize(maps.direction.reshape(2, -1)[:, several].T.float(), dim=-1, eps=1e-9),
+            *_rays(maps, several),
             labels[several] - 1,
             group,
             centre,
@@ -287,11 +283,18 @@ def _members(maps: VoteMaps, group: Tensor, centre: Tensor, closest: float) -> T
     return member.reshape(maps.labels.shape)
 
 
-def _agreement(place: Tensor, direction: Tensor, target: Tensor) -> Tensor:
-    """Cosine (m,) between a voter's direction and that to a target (m, 2)."""
-    return (direction * F.normalize(target - place, dim=-1, eps=1e-9)).sum(dim=-1)
+def _rays(maps: VoteMaps, cells: Tensor) -> tuple[Tensor, Tensor]:
+    """Place (m, 2) and direction (m, 2), of length 1, of cells given by their number (m,)."""
+    direction = maps.direction.reshape(2, -1)[:, cells].T.float()
+    return maps.pixels.reshape(2, -1)[:, cells].T, F.normalize(direction, dim=-1, eps=1e-9)
 
 
-def _distance(place: Tensor, target: Tensor) -> Tensor:
-    distance: Tensor = torch.linalg.vector_norm(target - place, dim=-1)
-    return distance
+def _agrees(
+    place: Tensor, direction: Tensor, target: Tensor, closest: float, least_cosine: float
+) -> Tensor:
+    """Whether voters (m,) point to a target (m, 2), or are too close to it to tell."""
+    to_target = target - place
+    cosine = (direction * F.normalize(to_target, dim=-1, eps=1e-9)).sum(dim=-1)
+    near = torch.linalg.vector_norm(to_target, dim=-1) <= closest
+    agrees: Tensor = (cosine >= least_cosine) | near
+    return agrees

@@ -31,7 +31,6 @@ ARRANGEMENTS = 12
 Floats = npt.NDArray[np.float64]
 Dye = tuple[tuple[float, float, float], ...]
 
-
 UNDYED: Dye = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 

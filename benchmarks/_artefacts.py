@@ -59,7 +59,7 @@ class Amounts:
     vanilla_seconds: float
 
 
-FULL = Amounts((60, 300), 120, 5, 100, 3, ("--quick",), 2500, 3400, 2000, 3400, 600)
+FULL = Amounts((60, 300), 120, 5, 100, 3, ("--quick",), 4000, 3400, 2000, 3400, 600)
 QUICK_SCENE = ("--quick", "--field.seconds", "60", "--no-posecnn")
 QUICK = Amounts((60,), 60, 1, 40, 1, QUICK_SCENE, 300, 600, 200, 300, 60)
 
@@ -140,13 +140,14 @@ def _vanilla(folder: Path, amounts: Amounts) -> Artefact:
 
 def _detector(folder: Path, amounts: Amounts) -> Artefact:
     images = ["--output", folder / "images", "--format", "bop", "--n-train", amounts.n_images]
-    images += ["--n-val", 60, "--width", 576, "--height", 432, "--layout-seed", 400_000]
-    images += ["--n-clutter", 8, "--noise-sigma", 0.02, "--exposure-ev", 0.7, "--blur-px", 6.3]
-    images += ["--occluders", 0.6, "--pose-crowding", "0.6,1.0", "--elevation-deg", "15,55"]
+    images += ["--n-val", 60, "--width", 640, "--height", 480, "--layout-seed", 500_000]
+    images += ["--n-clutter", 10, "--noise-sigma", 0.02, "--exposure-ev", 0.7, "--blur-px", 7]
+    images += ["--occluders", 0.6, "--pose-crowding", "0.8,1.0", "--elevation-deg", "15,50"]
     training = ["--data", folder / "images", "--output", folder / "training"]
     training += ["--max-seconds", amounts.detector_seconds, "--max-epochs", 0, "--no-tensorboard"]
-    training += ["--dataset.stored-width", 576, "--schedule.input-width", 544]
-    training += ["--schedule.first-width", 352, "--schedule.first-share", 0.55]
+    training += ["--dataset.stored-width", 640, "--schedule.input-width", 576]
+    training += ["--schedule.first-width", 352]
+    training += ["--schedule.batch-size", 4, "--schedule.learning-rate", 0.0015]
     commands = [
         module("fast_inerf_ros.nodes.train_posecnn", *training),
         module("benchmarks._keep", folder / "training" / "best.pt", folder / "tabletop.pt"),

@@ -44,11 +44,13 @@ from fast_inerf_ros.posecnn.onnx_backend import OnnxNetwork, export_onnx
 from fast_inerf_ros.posecnn.prediction import cell_pixels
 from fast_inerf_ros.posecnn.targets import DenseTargets, dense_targets
 from fast_inerf_ros.posecnn.voting import VoteMaps, VotingConfig, vote
+from fast_inerf_ros.training.pose_options import TrainPoseCnnConfig
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 SIZES = ("320x240", "640x480")
 LABELS = tuple(f"object_{number}" for number in range(1, 11))
+CONTEXT_CHANNELS = TrainPoseCnnConfig().context_channels
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,7 @@ def onnx_network(network: Any, width: int, height: int, threads: int) -> OnnxNet
 
 def measured_latencies(config: PoseCnnBenchmarkConfig) -> dict[str, Any]:
     """Latencies at both sizes, of both backends, and of voting alone."""
-    network = make_network(NetworkConfig(LABELS))
+    network = make_network(NetworkConfig(LABELS, context_channels=CONTEXT_CHANNELS))
     result: dict[str, Any] = {}
     for size in SIZES:
         width, height = (int(side) for side in size.split("x"))

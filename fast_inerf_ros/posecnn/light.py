@@ -27,8 +27,12 @@ OFFSET_UNIT_PX = 16.0
 """Input pixels that one unit of the offset head is worth, so that its output is near 1."""
 
 TYPICAL_LOG_DEPTH_PER_FOCAL = math.log(1.0 / 600.0)
+CENTRE_CHANNELS = 5
 ROI_CELLS = 7
 ROTATION_WIDTH = 256
+FEATURE_SCALES = (8.0, 8.0, 8.0, 4.0)
+"""Typical deviations of the ImageNet backbone's features: without normalisation layers, heads
+learn well only from values near 1. Networks without a context have learned without."""
 
 
 class SeparableConv(nn.Sequential):
@@ -61,13 +65,38 @@ class Pyramid(nn.Module):
         return self.finest(_upsampled_onto(stride_8, self.lateral[0](features[0]))), stride_16
 
 
-class RotationHead(nn.Module):
-    """Rotation of each class from what the pyramid shows in a box."""
+class Context(nn.Module):
+    """Whole objects, seen at stride 16: how large and which way round they are.
 
-    def __init__(self, n_classes: int) -> None:
+    Depth and rotation follow from all of an object's outline and texture. The fine maps are too
+    slim for that, and their filters see too little of it.
+    """
+
+    def __init__(self, inputs: Sequence[int], channels: int) -> None:
+        super().__init__()
+        self.lateral = nn.ModuleList(nn.Conv2d(size, channels, 1) for size in inputs)
+        mixed = (SeparableConv(channels, channels) for _ in range(3))
+        self.mixed = nn.Sequential(nn.ReLU(inplace=True), *mixed)
+        self.centre = nn.Conv2d(channels, CENTRE_CHANNELS, 1)
+
+    def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Map (B, channels, h, w) of those at strides 16 and 32, and a centre map at stride 4."""
+        mixed: Tensor = self.mixed(
+            _upsampled_onto(self.lateral[1](features[1]), self.lateral[0](features[0]))
+        )
+        centre = F.interpolate(
+            self.centre(mixed), scale_factor=4.0, mode="bilinear", align_corners=False
+        )
+        return mixed, centre
+
+
+class RotationHead(nn.Module):
+    """Rotation of each class from what a map at stride 4 and one at 16 show in a box."""
+
+    def __init__(self, n_classes: int, coarse_channels: int) -> None:
         super().__init__()
         self.mix = nn.Sequential(
-            nn.Conv2d(2 * CHANNELS, CHANNELS, 1),
+            nn.Conv2d(CHANNELS + coarse_channels, CHANNELS, 1),
             nn.ReLU(inplace=True),
             nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1),
             nn.ReLU(inplace=True),
@@ -104,15 +133,24 @@ class LightNetwork(PoseNetwork):
         self.centre = nn.Sequential(
             SeparableConv(CHANNELS, CHANNELS),
             SeparableConv(CHANNELS, CHANNELS),
-            nn.Conv2d(CHANNELS, 5, 1),
+            nn.Conv2d(CHANNELS, CENTRE_CHANNELS, 1),
         )
-        self.rotation = RotationHead(self.n_classes)
+        channels = config.context_channels
+        self.context = Context(FEATURE_CHANNELS[2:], channels) if channels else None
+        self.rotation = RotationHead(self.n_classes, channels or CHANNELS)
         self._initialise()
 
     def dense(self, images: Tensor) -> DenseOutput:
         """Logits (B, C + 1, h, w), raw centre map (B, 5, h, w) and features at strides 4, 16."""
-        features = self.pyramid(self.backbone(images))
-        return DenseOutput(self.segmentation(features[0]), self.centre(features[0]), features)
+        features = self.backbone(images)
+        if self.context is None:
+            fine, coarse = self.pyramid(features)
+            return DenseOutput(self.segmentation(fine), self.centre(fine), (fine, coarse))
+        scaled = [feature / scale for feature, scale in zip(features, FEATURE_SCALES, strict=True)]
+        fine, _ = self.pyramid(scaled)
+        context, centre = self.context(scaled[2:])
+        centre = self.centre(fine) + centre[..., : fine.shape[2], : fine.shape[3]]
+        return DenseOutput(self.segmentation(fine), centre, (fine, context))
 
     def prediction(self, output: DenseOutput, focal_px: Tensor) -> Prediction:
         """Channels of the centre map: direction x, y, log-depth, offset x, y."""
@@ -149,6 +187,10 @@ class LightNetwork(PoseNetwork):
         # Start undecided: small scores, and a depth near the typical one.
         initialise_output(self.segmentation[-1], 0.01)
         initialise_output(self.centre[-1], 0.01)
+        if self.context is not None:
+            initialise_output(self.context.centre, 0.01)
+            for lateral in self.context.lateral:
+                initialise_linear(lateral)
         # Six zeros have no rotation; start near the identity for every class.
         identity = torch.tensor([1.0, 0, 0, 0, 1, 0] * self.n_classes)
         initialise_output(self.rotation.output, 0.01, identity)

@@ -36,9 +36,15 @@ class NetworkConfig:
         unit="px",
         minimum=0.0,
     )
+    context_channels: int = option(
+        0,
+        doc="Channels of the coarse maps of whole objects that depth and rotation are read from "
+        "besides the fine ones; 0: none. Only with efficientnet_lite0.",
+        minimum=0,
+    )
 
     def __post_init__(self) -> None:
-        """Refuse classes without or with the same name, and legacy without vgg16."""
+        """Refuse classes without or with the same name, and options of the other backbone."""
         labels = self.class_labels
         if not labels or not all(labels) or len(set(labels)) != len(labels):
             raise InputError(
@@ -46,6 +52,10 @@ class NetworkConfig:
             )
         if self.legacy and self.backbone != "vgg16":
             raise InputError(f"legacy: only with backbone vgg16, got {self.backbone}: turn it off")
+        if self.context_channels and self.backbone == "vgg16":
+            raise InputError(
+                f"context_channels: expected 0 with backbone vgg16, got {self.context_channels}"
+            )
 
 
 class DenseOutput(NamedTuple):

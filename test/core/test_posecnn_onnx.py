@@ -19,14 +19,15 @@ from fast_inerf_ros.posecnn.network import NetworkConfig
 from fast_inerf_ros.posecnn.onnx_backend import OnnxNetwork, export_onnx, rotation_path
 
 CONFIG = NetworkConfig(("box", "can"))
+CONTEXT = NetworkConfig(("box", "can"), context_channels=16)
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 MISSING = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
 needs_onnx = pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}")
 
 
-@pytest.fixture(scope="module")
-def network():
-    return make_network(CONFIG).requires_grad_(False)
+@pytest.fixture(scope="module", params=[CONFIG, CONTEXT], ids=["fine", "context"])
+def network(request):
+    return make_network(request.param).requires_grad_(False)
 
 
 @pytest.fixture(scope="module")

@@ -102,13 +102,14 @@ def test_other_classes_count_as_background(discs, tmp_path, caplog):
 
 
 def test_a_network_can_be_trained_further(discs, tmp_path):
-    pose_runs.run(discs, tmp_path / "first", "--max-steps", 2)
+    pose_runs.run(discs, tmp_path / "first", "--max-steps", 2, "--context-channels", 8)
     start = ("--start-from", tmp_path / "first" / "last.pt")
     more = ("--max-steps", 1, "--schedule.learning-rate", NOTHING, "--schedule.weight-decay", 0)
     assert pose_runs.run(discs, tmp_path / "second", *start, *more) == 0
     first, second = (
         load_checkpoint(tmp_path / n / "last.pt").network for n in ("first", "second")
     )
+    assert first.config.context_channels == second.config.context_channels == 8
     for one, other in zip(first.parameters(), second.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=0.0, atol=1e-20)
 

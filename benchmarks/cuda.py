@@ -22,14 +22,11 @@ import torch
 from benchmarks._machine import gpu
 from benchmarks._scenes import SCENES, data_root
 from benchmarks.fields import rays_of
+from benchmarks.posecnn import untrained_network
 from fast_inerf_ros.fields.checkpoint import load_field
 from fast_inerf_ros.fields.voxel import VoxelField
-from fast_inerf_ros.posecnn.backbones import make_network
-from fast_inerf_ros.posecnn.network import NetworkConfig
-from fast_inerf_ros.training.pose_options import TrainPoseCnnConfig
 
 REPEATS = 20
-LABELS = tuple(f"object_{number}" for number in range(1, 11))
 
 
 def main() -> int:
@@ -76,9 +73,8 @@ def field_rows(root: Path, folder: Path) -> list[tuple[str, float, str]]:
 
 
 def network_rows() -> list[tuple[str, float, str]]:
-    """The pose network alone; random weights take as long as trained ones."""
-    config = NetworkConfig(LABELS, context_channels=TrainPoseCnnConfig().context_channels)
-    network = make_network(config).cuda().eval()
+    """The pose network alone."""
+    network = untrained_network().cuda().eval()
     rows = []
     for width, height in ((320, 240), (640, 480)):
         images = torch.rand(1, 3, height, width, device="cuda")

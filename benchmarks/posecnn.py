@@ -39,7 +39,7 @@ from fast_inerf_ros.geometry.camera import Camera
 from fast_inerf_ros.posecnn.backbones import make_network
 from fast_inerf_ros.posecnn.checkpoint import PoseCheckpoint, save_checkpoint
 from fast_inerf_ros.posecnn.detector import Detector, DetectorConfig
-from fast_inerf_ros.posecnn.network import DenseOutput, NetworkConfig
+from fast_inerf_ros.posecnn.network import DenseOutput, NetworkConfig, PoseNetwork
 from fast_inerf_ros.posecnn.onnx_backend import OnnxNetwork, export_onnx
 from fast_inerf_ros.posecnn.prediction import cell_pixels
 from fast_inerf_ros.posecnn.targets import DenseTargets, dense_targets
@@ -50,7 +50,6 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 SIZES = ("320x240", "640x480")
 LABELS = tuple(f"object_{number}" for number in range(1, 11))
-CONTEXT_CHANNELS = TrainPoseCnnConfig().context_channels
 
 
 @dataclass(frozen=True)
@@ -168,9 +167,15 @@ def onnx_network(network: Any, width: int, height: int, threads: int) -> OnnxNet
     return OnnxNetwork(path, threads)
 
 
+def untrained_network() -> PoseNetwork:
+    """The light network as training makes it; random weights take as long as trained ones."""
+    channels = TrainPoseCnnConfig().context_channels
+    return make_network(NetworkConfig(LABELS, context_channels=channels))
+
+
 def measured_latencies(config: PoseCnnBenchmarkConfig) -> dict[str, Any]:
     """Latencies at both sizes, of both backends, and of voting alone."""
-    network = make_network(NetworkConfig(LABELS, context_channels=CONTEXT_CHANNELS))
+    network = untrained_network()
     result: dict[str, Any] = {}
     for size in SIZES:
         width, height = (int(side) for side in size.split("x"))

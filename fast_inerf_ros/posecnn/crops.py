@@ -23,8 +23,7 @@ def crop_boxes(features: Tensor, boxes: Tensor, stride: int, n_cells: int) -> Te
         the batch, x0, y0, x1, y1 in input pixels, (0, 0) the centre of the first pixel; the
         box reaches from the outer border of its first pixel to that of its last.
     """
-    # Places in 16 bits would be pixels off.
-    features = features.to(torch.promote_types(features.dtype, torch.float32))
+    features = widened(features)
     grid = _sampling_grid(features, boxes, stride, n_cells)
     if len(features) == 1:
         return _sampled(features, grid)
@@ -35,6 +34,11 @@ def crop_boxes(features: Tensor, boxes: Tensor, stride: int, n_cells: int) -> Te
         if len(chosen):
             result = result.index_copy(0, chosen, _sampled(feature, grid[chosen]))
     return result
+
+
+def widened(features: Tensor) -> Tensor:
+    """Features in 32 bits at least: boxes in the 16 bits of theirs would be pixels off."""
+    return features.to(torch.promote_types(features.dtype, torch.float32))
 
 
 def _sampling_grid(features: Tensor, boxes: Tensor, stride: int, n_cells: int) -> Tensor:

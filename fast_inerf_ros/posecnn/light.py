@@ -79,15 +79,12 @@ class Context(nn.Module):
         self.mixed = nn.Sequential(nn.ReLU(inplace=True), *mixed)
         self.centre = nn.Conv2d(channels, CENTRE_CHANNELS, 1)
 
-    def forward(self, features: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Map (B, channels, h, w) of those at strides 16 and 32, and a centre map at stride 4."""
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Map (B, channels, h, w) at stride 16 of those at 16 and 32."""
         mixed: Tensor = self.mixed(
             _upsampled_onto(self.lateral[1](features[1]), self.lateral[0](features[0]))
         )
-        centre = F.interpolate(
-            self.centre(mixed), scale_factor=4.0, mode="bilinear", align_corners=False
-        )
-        return mixed, centre
+        return mixed
 
 
 class RotationHead(nn.Module):
@@ -148,8 +145,8 @@ class LightNetwork(PoseNetwork):
             return DenseOutput(self.segmentation(fine), self.centre(fine), (fine, coarse))
         scaled = [feature / scale for feature, scale in zip(features, FEATURE_SCALES, strict=True)]
         fine, _ = self.pyramid(scaled)
-        context, centre = self.context(scaled[2:])
-        centre = self.centre(fine) + centre[..., : fine.shape[2], : fine.shape[3]]
+        context = self.context(scaled[2:])
+        centre = _upsampled_onto(self.context.centre(context), self.centre(fine), 4)
         return DenseOutput(self.segmentation(fine), centre, (fine, context))
 
     def prediction(self, output: DenseOutput, focal_px: Tensor) -> Prediction:
@@ -196,7 +193,9 @@ class LightNetwork(PoseNetwork):
         initialise_output(self.rotation.output, 0.01, identity)
 
 
-def _upsampled_onto(coarse: Tensor, fine: Tensor) -> Tensor:
-    """Sum of a map and one of twice its stride, whose last row or column may reach beyond."""
-    doubled = F.interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False)
-    return fine + doubled[..., : fine.shape[2], : fine.shape[3]]
+def _upsampled_onto(coarse: Tensor, fine: Tensor, factor: int = 2) -> Tensor:
+    """Sum of a map and one of `factor` times its stride, whose last cells may reach beyond."""
+    enlarged = F.interpolate(
+        coarse, scale_factor=float(factor), mode="bilinear", align_corners=False
+    )
+    return fine + enlarged[..., : fine.shape[2], : fine.shape[3]]

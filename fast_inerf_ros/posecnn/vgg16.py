@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fast_inerf_ros.errors import InputError
+from fast_inerf_ros.posecnn.crops import widened
 from fast_inerf_ros.posecnn.initial_weights import initialise_output, initialise_rectified
 from fast_inerf_ros.posecnn.network import DenseOutput, NetworkConfig, PoseNetwork, metres
 from fast_inerf_ros.posecnn.prediction import Prediction
@@ -114,12 +115,11 @@ class RotationBranch(nn.Module):
         # Only here: torchvision takes 160 MB that the light network does without.
         from torchvision.ops import roi_pool
 
-        # Boxes in 16 bits would be pixels off.
-        kind = torch.promote_types(features[0].dtype, torch.float32)
-        rois = boxes.to(kind)
+        maps = [widened(feature) for feature in features]
+        rois = boxes.to(maps[0].dtype)
         pooled = [
-            roi_pool(feature.to(kind), rois, (ROI_CELLS, ROI_CELLS), 1 / stride)
-            for feature, stride in zip(features, (8, 16), strict=True)
+            roi_pool(values, rois, (ROI_CELLS, ROI_CELLS), 1 / stride)
+            for values, stride in zip(maps, (8, 16), strict=True)
         ]
         quaternions: Tensor = self.roi_fc((pooled[0] + pooled[1]).flatten(1))
         return quaternions
